@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 __all__ = [
     "MODALITIES",
@@ -24,11 +24,13 @@ __all__ = [
     "DatasetSpec",
     "FineGrainedOptions",
     "Modality",
+    "NonVerbal",
     "ReportOptions",
     "RunData",
     "RunSpec",
     "SettingName",
     "Shapes",
+    "SplitName",
     "Suite",
     "SyntheticSpec",
     "Task",
@@ -263,7 +265,11 @@ class Suite(_Frozen):
     title: str = ""
     description: str = ""
     datasets: Annotated[tuple[str | dict[str, Any], ...], Field(min_length=1), BeforeValidator(_as_tuple)]
-    tasks: Annotated[tuple[Task, ...], Field(min_length=1), BeforeValidator(_as_tuple)] = ("regression",)
+    tasks: Annotated[
+        tuple[Task, ...],
+        Field(min_length=1, validation_alias=AliasChoices("tasks", "task")),
+        BeforeValidator(_as_tuple),
+    ] = ("regression",)
     models: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_as_tuple)]
     variants: Annotated[tuple[Variant, ...], Field(min_length=1), BeforeValidator(_as_tuple)] = VARIANTS
     seeds: Annotated[

@@ -1,0 +1,246 @@
+"""The command line: parse, call one function, print, exit code.
+
+0 done; 1 the thing asked about is bad (failed runs); 2 the question was bad (usage, missing or broken input, a folder
+that cannot be written); 130 interrupted, with a clean store.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from harness import __version__, data_commands, workflow
+from harness.display import Format, RunDisplay, err, print_error, print_rows, seconds_text
+from harness.errors import HarnessError, InputError
+from harness.plan import Selection
+from harness.workflow import Folders, Planned
+
+__all__ = ["app", "main", "run_command"]
+
+app = typer.Typer(
+    name="harness",
+    help="Benchmark reproduction harness for multimodal sentiment analysis.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(data_commands.app, name="data")
+
+Listed = list[str]
+SuiteOption = Annotated[str, typer.Option("--suite", "-s", help="A shipped suite's name, or a YAML file.")]
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", help="Folder of the feature files [HARNESS_DATA_DIR].", show_default=False)
+]
+RunsDir = Annotated[
+    Path | None, typer.Option("--runs-dir", help="Folder of the records [HARNESS_RUNS_DIR; runs].", show_default=False)
+]
+ReportsDir = Annotated[
+    Path | None,
+    typer.Option("--reports-dir", help="Folder of the reports [HARNESS_REPORTS_DIR; reports].", show_default=False),
+]
+CacheDir = Annotated[
+    Path | None,
+    typer.Option("--cache-dir", help="Folder of converted arrays [HARNESS_CACHE_DIR].", show_default=False),
+]
+Models = Annotated[Listed | None, typer.Option("--models", help="Only these, with commas or repeated.")]
+Variants = Annotated[Listed | None, typer.Option("--variants", help="Only these of original, fg, a, v.")]
+Seeds = Annotated[Listed | None, typer.Option("--seeds", help="Only these seeds.")]
+Datasets = Annotated[Listed | None, typer.Option("--datasets", help="Only these data sets.")]
+FormatOption = Annotated[Format, typer.Option("--format", help="How listings are printed.")]
+
+
+class ExecutorName(StrEnum):
+    """Who runs the specs."""
+
+    local = "local"
+
+
+class Device(StrEnum):
+    """Where to train."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+def _split(values: Sequence[str] | None) -> tuple[str, ...]:
+    parts = (part.strip() for value in values or () for part in value.split(","))
+    return tuple(dict.fromkeys(part for part in parts if part))
+
+
+def _selection(
+    models: Listed | None, variants: Listed | None, seeds: Listed | None, datasets: Listed | None
+) -> Selection:
+    numbers = _split(seeds)
+    for text in numbers:
+        if not text.isdecimal():
+            raise InputError(f"a seed is a whole number, not '{text}'", where="--seeds")
+    return Selection(_split(datasets), _split(models), _split(variants), tuple(int(text) for text in numbers))
+
+
+@app.callback(invoke_without_command=True)
+def _top(version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False) -> None:
+    if version:
+        sys.stdout.write(f"harness {__version__}\n")
+        raise typer.Exit
+
+
+@app.command("run")
+def _run(
+    suite: SuiteOption,
+    data_dir: DataDir = None,
+    models: Models = None,
+    variants: Variants = None,
+    seeds: Seeds = None,
+    datasets: Datasets = None,
+    executor: Annotated[ExecutorName, typer.Option(help="Who runs the specs.")] = ExecutorName.local,
+    workers: Annotated[int | None, typer.Option(help="Runs side by side [cores / threads of a run].")] = None,
+    device: Annotated[Device | None, typer.Option(help="Where to train [the suite's choice].")] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed runs again.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would run, and stop.")] = False,
+    report: Annotated[bool, typer.Option(help="Render the report at the end.")] = True,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print failures and the report's place only.")] = False,
+    runs_dir: RunsDir = None,
+    reports_dir: ReportsDir = None,
+    cache_dir: CacheDir = None,
+    how: FormatOption = Format.table,
+) -> None:
+    """Run what is missing of a suite, then render its report."""
+    del executor  # there is one so far, and typer has checked its name
+    folders = Folders.resolve(data_dir, runs_dir, reports_dir, cache_dir)
+    pick = _selection(models, variants, seeds, datasets)
+    planned = workflow.plan_suite(suite, pick, folders, need_data=True)
+    if dry_run:
+        _dry_run(planned, workers, how)
+        return
+    _announce(planned, quiet)
+    waiting = sum(planned.store.status(r) != "done" for r in planned.plan.runs)
+    chosen: Literal["auto", "cpu", "cuda"] | None = device.value if device else None
+    with RunDisplay(waiting, quiet=quiet) as display:
+        outcome = workflow.run_suite(
+            planned, folders, workers=workers, device=chosen, retry_failed=retry_failed, observer=display
+        )
+    if outcome.interrupted:
+        err.print(f"interrupted: {len(outcome.not_run)} run(s) left; the same command goes on from here")
+        raise typer.Exit(130)
+    rows = workflow.status_rows(planned)
+    if report:
+        page, *_ = workflow.make_report(planned, folders)
+        err.print(f"report: {page}", soft_wrap=True)
+    _summary(rows, how)
+    if outcome.failed:
+        err.print("run again with --retry-failed to try failed runs again", soft_wrap=True)
+        raise typer.Exit(1)
+
+
+def _announce(planned: Planned, quiet: bool) -> None:
+    """Say before the first run what will happen, and which cells cannot be."""
+    if quiet:
+        return
+    plan = planned.plan
+    done = sum(planned.store.status(r) == "done" for r in plan.runs)
+    err.print(f"suite {plan.suite.name}: {len(plan.runs)} runs, {done} of them done already", soft_wrap=True)
+    if any(source.dataset.synthetic for source in plan.sources):
+        err.print("its data are synthetic: the numbers say nothing about real data", soft_wrap=True)
+    for reason in dict.fromkeys(cell.skipped for cell in plan.cells if cell.skipped):
+        err.print(f"not run: {reason}", soft_wrap=True)
+    shared = {(c.dataset.title, c.variant, c.alias_of) for c in plan.cells if c.alias_of}
+    for title, variant, other in sorted(shared, key=str):
+        err.print(f"{title}: -{variant} is the same run as -{other}, run once and shown under both names")
+
+
+def _dry_run(planned: Planned, workers: int | None, how: Format) -> None:
+    rows, seconds = workflow.dry_run(planned, workers)
+    print_rows(rows, how, title=f"suite {planned.plan.suite.name}")
+    todo = sum(row["status"] != "done" for row in rows)
+    guess = f", about {seconds_text(seconds)}" if seconds else ""
+    unknown = "" if seconds is not None or not todo else ", time unknown: no record of the same kind yet"
+    err.print(f"{todo} of {len(rows)} runs to do{guess}{unknown}")
+
+
+def _summary(rows: list[dict[str, object]], how: Format) -> None:
+    if how is not Format.table:
+        print_rows(rows, how)
+        return
+    for row in rows:
+        if row["status"] == "failed":
+            err.print(f"failed: {row['model']} -{row['variant']} {row['dataset']} seed {row['seed']}: {row['reason']}")
+    counts = {status: sum(row["status"] == status for row in rows) for status in ("done", "failed", "missing")}
+    err.print(", ".join(f"{count} {status}" for status, count in counts.items()))
+
+
+@app.command("status")
+def _status(
+    suite: SuiteOption,
+    data_dir: DataDir = None,
+    models: Models = None,
+    variants: Variants = None,
+    seeds: Seeds = None,
+    datasets: Datasets = None,
+    runs_dir: RunsDir = None,
+    cache_dir: CacheDir = None,
+    how: FormatOption = Format.table,
+) -> None:
+    """List what of a suite is done, failed or missing; exit code 1 if something failed."""
+    folders = Folders.resolve(data_dir, runs_dir, None, cache_dir)
+    pick = _selection(models, variants, seeds, datasets)
+    planned = workflow.plan_suite(suite, pick, folders, need_data=False)
+    rows = workflow.status_rows(planned)
+    print_rows(rows, how, title=f"suite {planned.plan.suite.name}")
+    counts = {status: sum(row["status"] == status for row in rows) for status in ("done", "failed", "missing")}
+    err.print(", ".join(f"{count} {status}" for status, count in counts.items()))
+    if counts["failed"]:
+        raise typer.Exit(1)
+
+
+@app.command("report")
+def _report(
+    suite: SuiteOption,
+    data_dir: DataDir = None,
+    models: Models = None,
+    variants: Variants = None,
+    seeds: Seeds = None,
+    datasets: Datasets = None,
+    runs_dir: RunsDir = None,
+    reports_dir: ReportsDir = None,
+    cache_dir: CacheDir = None,
+    how: FormatOption = Format.table,
+) -> None:
+    """Render a suite's report again from its records."""
+    folders = Folders.resolve(data_dir, runs_dir, reports_dir, cache_dir)
+    pick = _selection(models, variants, seeds, datasets)
+    planned = workflow.plan_suite(suite, pick, folders, need_data=False)
+    print_rows([{"file": str(path)} for path in workflow.make_report(planned, folders)], how)
+
+
+def run_command(argv: Sequence[str]) -> int:
+    """Run one command line and return its exit code; tests call this."""
+    try:
+        result = app(args=list(argv), prog_name="harness", standalone_mode=False)
+    except HarnessError as error:
+        print_error(error)
+        return error.exit_code
+    except typer.Abort:
+        return 130
+    except KeyboardInterrupt:
+        err.print("interrupted")
+        return 130
+    except Exception as error:
+        # click's own usage errors print themselves; anything else is a defect and keeps its traceback
+        show = getattr(error, "show", None)
+        if show is None:
+            raise
+        show()
+        return int(getattr(error, "exit_code", 2))
+    return int(result or 0)
+
+
+def main() -> None:
+    """Entry point of the ``harness`` script."""
+    sys.exit(run_command(sys.argv[1:]))

@@ -1,0 +1,31 @@
+"""Who runs the specs: one small protocol, and an executor on this machine. Nothing here imports torch."""
+
+from __future__ import annotations
+
+from harness.executors.base import (
+    Event,
+    Executor,
+    Failed,
+    Finished,
+    Observer,
+    Outcome,
+    Progress,
+    Started,
+    available_cores,
+    workers_for,
+)
+from harness.executors.local import LocalExecutor
+
+__all__ = [
+    "Event",
+    "Executor",
+    "Failed",
+    "Finished",
+    "LocalExecutor",
+    "Observer",
+    "Outcome",
+    "Progress",
+    "Started",
+    "available_cores",
+    "workers_for",
+]

@@ -1,0 +1,155 @@
+"""What every executor obeys: jobs in, events while they run, an outcome at the end; the store tells what is done."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
+
+from harness.errors import InputError
+from harness.spec import RunSpec
+from harness.store import FailureKind, RunStore
+from harness.training.job import Job
+
+__all__ = [
+    "Event",
+    "Executor",
+    "Failed",
+    "Finished",
+    "Observer",
+    "Outcome",
+    "Progress",
+    "Started",
+    "available_cores",
+    "ignore",
+    "workers_for",
+]
+
+
+@dataclass(frozen=True)
+class Started:
+    """A run began.
+
+    Attributes
+    ----------
+    spec : RunSpec
+    worker : int
+        The slot that it runs in, from 0.
+    seconds : float
+        Time since the run began (0 here).
+    """
+
+    spec: RunSpec
+    worker: int
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A run reported something, as a rule once per epoch: `info` is what training passed to its `report`."""
+
+    spec: RunSpec
+    worker: int
+    seconds: float
+    info: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run has its record."""
+
+    spec: RunSpec
+    worker: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A run ended without a record; the store keeps the failure with traceback and log."""
+
+    spec: RunSpec
+    worker: int
+    seconds: float
+    kind: FailureKind
+    reason: str
+
+
+Event: TypeAlias = Started | Progress | Finished | Failed
+Observer: TypeAlias = Callable[[Event], None]
+
+
+@dataclass
+class Outcome:
+    """What became of the jobs, each list in the order in which it happened.
+
+    Attributes
+    ----------
+    done, failed : list of RunSpec
+        Tried now, with and without a record at the end.
+    already : list of RunSpec
+        Had a record before.
+    not_run : list of RunSpec
+        Not tried, or stopped before the end; in the order of the jobs.
+    interrupted : bool
+        Whether Ctrl-C or SIGTERM ended it.
+    """
+
+    done: list[RunSpec] = field(default_factory=list)
+    failed: list[RunSpec] = field(default_factory=list)
+    already: list[RunSpec] = field(default_factory=list)
+    not_run: list[RunSpec] = field(default_factory=list)
+    interrupted: bool = False
+
+
+def ignore(event: Event) -> None:
+    """Watch nothing."""
+    del event
+
+
+class Executor(Protocol):
+    """Runs jobs and returns when each has a record, a failure, or was given up."""
+
+    def run(self, jobs: Sequence[Job], store: RunStore, *, observer: Observer = ignore) -> Outcome:
+        """Run what the store does not hold yet.
+
+        Raises
+        ------
+        InputError
+            If the executor cannot run these jobs at all.
+        StoreError
+            If the store fails under a run: going on would lose more.
+        """
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use, which can be fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def workers_for(threads: int, workers: int | None = None) -> int:
+    """Return the number of worker processes for runs of `threads` threads: as asked, or as many as fit.
+
+    Raises
+    ------
+    InputError
+        If they would need more threads than there are cores: such runs slow each other down.
+    """
+    cores = available_cores()
+    if workers is not None and workers < 1:
+        raise InputError(f"at least one worker is needed, not {workers}", where="--workers")
+    if threads > cores:
+        raise InputError(
+            f"a run asks for {threads} threads, but only {cores} core(s) can be used here",
+            where="threads of the suite",
+            hint=f"set threads to {cores} or less (a thread count is part of a run's identity)",
+        )
+    if workers is not None and workers * threads > cores:
+        raise InputError(
+            f"{workers} worker(s) of {threads} thread(s) need {workers * threads} cores, but only {cores} can be used",
+            where="--workers",
+            hint=f"ask for {cores // threads} worker(s) or fewer, or leave --workers out",
+        )
+    return workers if workers is not None else max(1, cores // threads)

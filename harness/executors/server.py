@@ -1,0 +1,127 @@
+"""The fork server of the local executor: started with the right environment, checked, and used to start processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import types
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerProcess
+from typing import Any
+
+from harness.errors import InputError
+from harness.executors import preload
+from harness.executors.worker import THREAD_VARIABLES, probe
+
+__all__ = ["start_process", "start_server"]
+
+_context = multiprocessing.get_context("forkserver")
+# The modules our server was started with: a process has one server, and its preload is fixed at its start.
+_running: dict[str, tuple[str, ...]] = {}
+
+
+def start_server(modules: tuple[str, ...]) -> None:
+    """Start the fork server with `modules` imported, or keep the one that has them; wait until it is ready.
+
+    The server runs with one thread per numeric library, so that imports start no threads that a fork would lose.
+
+    Raises
+    ------
+    InputError
+        If one of the modules cannot be imported.
+    """
+    if _running.get("modules", modules) != modules:
+        stop_server()
+    _context.set_forkserver_preload([preload.__name__])
+    # The server of Python 3.11 ignores this process's sys.path unless it comes as an environment variable.
+    variables = dict.fromkeys(THREAD_VARIABLES, "1") | {
+        "TOKENIZERS_PARALLELISM": "false",
+        "JE_ARROW_MALLOC_CONF": "background_thread:false",
+        preload.MODULES: ",".join(modules),
+        preload.MAIN: str(os.getpid()),
+        preload.PYTHONPATH: os.environ.get("PYTHONPATH", ""),
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+    }
+    with _environment(variables):
+        forkserver.ensure_running()
+    _running["modules"] = modules
+    failure = _ask()
+    if failure:
+        stop_server()
+        raise InputError(
+            f"a worker process cannot import what runs need:\n{failure.rstrip()}",
+            where=", ".join(modules),
+            hint="mend the installation (or the plug-in named above)",
+        )
+
+
+def stop_server() -> None:
+    """Stop the server, so that the next start takes other modules; its processes must have ended."""
+    _running.clear()
+    # There is no public way. Without it the next processes would only be slower, so its absence is no error.
+    stop: Callable[[], None] | None = getattr(forkserver._forkserver, "_stop", None)  # noqa: SLF001
+    if stop is not None:
+        stop()
+
+
+def start_process(
+    function: Callable[..., None], *args: Any, name: str | None = None
+) -> tuple[ForkServerProcess, Connection]:
+    """Fork a process that runs ``function(*args, connection)``; return it and the end to read its messages from."""
+    reader, writer = _context.Pipe(duplex=False)
+    try:
+        process = _context.Process(target=function, args=(*args, writer), name=name, daemon=True)
+        with _no_main_module():
+            process.start()
+    except BaseException:
+        reader.close()
+        raise
+    finally:
+        # The child must hold the only write end, or its death would not close the pipe.
+        writer.close()
+    return process, reader
+
+
+def _ask() -> str:
+    process, connection = start_process(probe)
+    with connection:
+        try:
+            failure = str(connection.recv())
+        except EOFError:
+            failure = "the process died at its start"
+    process.join()
+    process.close()
+    return failure
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _no_main_module() -> Iterator[None]:
+    """Hide the main script from multiprocessing for a moment.
+
+    Every child would import it again: half a second for the command line, and a script without a
+    ``__name__`` guard would start its own suite in each worker. Nothing that is sent to a worker lives there.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main

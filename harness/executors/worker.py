@@ -1,0 +1,148 @@
+"""The child's side of the local executor: what happens in the fresh process of one run."""
+
+from __future__ import annotations
+
+import errno
+import faulthandler
+import fcntl
+import importlib
+import multiprocessing
+import os
+import select
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from harness.errors import HarnessError, RunError, StoreError
+from harness.executors import preload
+from harness.store import store_error
+from harness.training.job import Job
+
+__all__ = ["THREAD_VARIABLES", "Report", "Target", "probe", "work"]
+
+Report: TypeAlias = Callable[[dict[str, Any]], None]
+Target: TypeAlias = Callable[[Job, Report], None]
+
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+_DISK_FULL = ("no space left on device", "disk quota exceeded", "os error 28", "os error 122")
+_DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+
+
+def probe(connection: Connection) -> None:
+    """Tell the main process whether the fork server could import what it was asked to."""
+    connection.send(preload.FAILURE)
+
+
+def work(target: str, job: Job, connection: Connection) -> None:
+    """Run one job to its end and say how it ended; the store, not this message, tells whether it is done.
+
+    Messages are pairs: ``("progress", info)``, ``("failed", (kind, reason, traceback))``,
+    ``("store", StoreError)`` or ``("returned", None)``.
+    """
+    _die_with_main()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        if job.draft is not None:
+            _log_to(job.draft / "log.txt")
+        # The other threads are those of libraries and the watch below: they would push the cause out of the log's end.
+        faulthandler.enable(2, all_threads=False)
+        run = _load(target, job.spec.threads)
+        run(job, lambda info: connection.send(("progress", info)))
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BaseException as error:  # noqa: BLE001 - whatever ends a run is that run's result, SystemExit included
+        text = traceback.format_exc()
+        try:
+            sys.stderr.write(text)
+            sys.stderr.flush()
+        except OSError:  # the log lies on the full disk
+            pass
+        connection.send(_verdict(error, text, job))
+    else:
+        connection.send(("returned", None))
+
+
+def _verdict(error: BaseException, text: str, job: Job) -> tuple[str, Any]:
+    if isinstance(error, StoreError):
+        return ("store", error)
+    if _is_disk(error):
+        fault = error if isinstance(error, OSError) else OSError(errno.ENOSPC, str(error))
+        return ("store", store_error(fault, "a run could not write its files", job.draft or job.runs_dir))
+    if isinstance(error, RunError):
+        return ("failed", (getattr(error, "kind", "diverged"), error.what, text))
+    if isinstance(error, HarnessError):
+        return ("failed", ("error", error.what, text))
+    said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return ("failed", ("error", said, text))
+
+
+def _is_disk(error: BaseException) -> bool:
+    """Tell a full disk from other faults, also where a library reports it in words of its own (safetensors does)."""
+    if isinstance(error, OSError) and error.errno in _DISK_ERRNOS:
+        return True
+    return any(phrase in str(error).lower() for phrase in _DISK_FULL)
+
+
+def _load(target: str, threads: int) -> Target:
+    """Import the target with the run's number of threads in force."""
+    # The server was started with one thread; a run may ask for more. Libraries imported from now on read the
+    # variables; torch, which as a rule is there already, is told.
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
+    module, _, name = target.partition(":")
+    function: Target = getattr(importlib.import_module(module), name)
+    torch: Any = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(threads)
+    return function
+
+
+def _log_to(path: Path) -> None:
+    """Send stdout and stderr to a file, at the level of descriptors: C code and faulthandler write there as well."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+    # Without this a crash would take the last lines with it.
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure: Callable[..., None] | None = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(line_buffering=True, encoding="utf-8", errors="backslashreplace")
+
+
+def _die_with_main() -> None:
+    """Make this process, and whatever it starts, end when the main process does, kill -9 included.
+
+    The parent in the sense of the kernel is the fork server, so its signals on a parent's death do not help. What the
+    main process does hold is the write end of a pipe: its closing is waited for in a thread, and on Linux
+    the kernel is asked to answer it with SIGKILL to the group, which works even while C code holds the GIL.
+    """
+    # A group of its own also keeps the terminal's Ctrl-C away: the main process decides what happens then.
+    os.setpgid(0, 0)
+    main = multiprocessing.parent_process()
+    if main is None:
+        return
+    sentinel = main.sentinel
+
+    def watch() -> None:
+        wait([sentinel])
+        os.killpg(os.getpid(), signal.SIGKILL)
+
+    if hasattr(fcntl, "F_SETSIG"):
+        fcntl.fcntl(sentinel, fcntl.F_SETOWN, -os.getpid())
+        fcntl.fcntl(sentinel, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(sentinel, fcntl.F_SETFL, fcntl.fcntl(sentinel, fcntl.F_GETFL) | os.O_ASYNC)
+        if select.select([sentinel], [], [], 0)[0]:  # main died before the line above
+            os.killpg(os.getpid(), signal.SIGKILL)
+    threading.Thread(target=watch, name="die-with-main", daemon=True).start()

@@ -1,0 +1,16 @@
+"""Models: the registry, the adapter to the MMSA package, and the paper's fine-grained method."""
+
+from harness.models.entry import Hyper, ModelEntry, Site, Taps
+from harness.models.registry import build, entry, names, resolve_hyper, seed_everything
+
+__all__ = [
+    "Hyper",
+    "ModelEntry",
+    "Site",
+    "Taps",
+    "build",
+    "entry",
+    "names",
+    "resolve_hyper",
+    "seed_everything",
+]

@@ -1,0 +1,88 @@
+"""What the registry knows of a model, built-in and plug-in alike: one small frozen record per model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from harness.spec import Modality, NonVerbal, SettingName, Shapes, Task
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+__all__ = ["Hyper", "ModelEntry", "Site", "Taps"]
+
+Hyper: TypeAlias = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a modality's extractor sits in the built model.
+
+    ``path`` is its dotted name, ``layout`` how it takes its input (see `harness.models.finegrained.Layout`),
+    ``width`` gives h, the width of its output, from the hyper-parameters, and ``rebuild`` makes a fresh extractor for
+    another input width (None: a standard layer, rebuilt by type).
+    """
+
+    path: str
+    layout: Literal["features_last", "channels_first", "cell"]
+    width: Callable[[Hyper], int]
+    rebuild: Callable[[nn.Module, int], nn.Module] | None = None
+
+
+@dataclass(frozen=True)
+class Taps:
+    """How to read a model's learned features, each (B, width), after a forward pass.
+
+    ``captured`` names modules whose input is wanted; ``read`` gets the model, its outputs and those inputs, and
+    returns features under ``text``, ``audio``, ``vision`` and ``fusion``, as far as the model has them.
+    """
+
+    read: Callable[[nn.Module, Mapping[str, Any], Mapping[str, torch.Tensor]], dict[str, torch.Tensor]]
+    captured: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """A model as the harness sees it.
+
+    Parameters
+    ----------
+    name : str
+        As spelt in the paper.
+    subnets : mapping
+        Kind of network that first reads each modality (Table 3).
+    tasks : tuple of Task
+        Tasks it takes (Table 3).
+    prefers : {"aligned", "unaligned"}
+        The data setting it is run in where the data set offers both (Table 4).
+    defaults : callable
+        Hyper-parameters by MMSA's data set column ("mosi", "mosei", "sims"), or None where there are none.
+    build : callable
+        ``build(hyper, shapes, task, device, column)`` gives the model, ready on the device; it is called like
+        ``model(text, audio, vision)`` and returns a mapping with the prediction under ``M``.
+    recipe : str
+        Name of the training recipe.
+    sites : mapping
+        Where the fine-grained method attaches.
+    taps : Taps
+        How to read learned features.
+    check : callable, optional
+        Given hyper-parameters, shapes and the modalities to split, raises `InputError` where they cannot work together.
+    notes : tuple of str
+        What a reader of a report should know about the reference implementation.
+    """
+
+    name: str
+    subnets: Mapping[Modality, str]
+    tasks: tuple[Task, ...]
+    prefers: SettingName
+    defaults: Callable[[str], dict[str, Any] | None]
+    build: Callable[[Hyper, Shapes, Task, str, str], nn.Module]
+    recipe: str
+    sites: Mapping[NonVerbal, Site]
+    taps: Taps
+    check: Callable[[Hyper, Shapes, tuple[NonVerbal, ...]], None] | None = None
+    notes: tuple[str, ...] = field(default=())

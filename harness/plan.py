@@ -1,0 +1,281 @@
+"""A suite and its data sets to the list of runs: which cells exist, which share a record, which cannot be."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from harness import metrics, models
+from harness.data.definitions import load_definition
+from harness.errors import InputError
+from harness.spec import DatasetSpec, RunData, RunSpec, SettingName, Suite, Task, Variant
+from harness.yamlfile import suggest
+
+__all__ = ["Cell", "Plan", "Selection", "Source", "load_datasets", "make_plan", "narrow", "sources_fingerprint"]
+
+_ROOMS = ("data", "models", "training")
+Named = TypeVar("Named")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One feature file that a suite needs: a data set in one setting."""
+
+    dataset: DatasetSpec
+    setting: SettingName
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a user picked from a suite on the command line; empty means everything."""
+
+    datasets: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    variants: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A model in one variant on one data set and task: a place in a table, with its runs.
+
+    Parameters
+    ----------
+    dataset, setting, task, model, variant
+        Where the cell stands.
+    alias_of : Variant or None
+        Another variant of the same table whose runs these are: counted once, shown twice.
+    runs : tuple of RunSpec
+        One run a seed; empty if the cell does not exist.
+    skipped : str
+        Why the cell does not exist; empty if it does.
+    """
+
+    dataset: DatasetSpec
+    setting: SettingName
+    task: Task
+    model: str
+    variant: Variant
+    alias_of: Variant | None
+    runs: tuple[RunSpec, ...]
+    skipped: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A suite expanded: its cells in table order."""
+
+    suite: Suite
+    cells: tuple[Cell, ...]
+
+    @property
+    def runs(self) -> tuple[RunSpec, ...]:
+        """Every run once, in the order of the cells."""
+        return tuple({run.run_id: run for cell in self.cells for run in cell.runs}.values())
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """The feature files that the runs need."""
+        named = {(c.dataset.name, c.setting): Source(c.dataset, c.setting) for c in self.cells if c.runs}
+        return tuple(named.values())
+
+
+def load_datasets(suite: Suite, base: Path) -> tuple[DatasetSpec, ...]:
+    """Load a suite's data set definitions.
+
+    Raises
+    ------
+    InputError
+        If one is unknown, wrong, or two bear the same name.
+    """
+    loaded = tuple(load_definition(ref, base=base) for ref in suite.datasets)
+    names = [d.name for d in loaded]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(
+                f"two data sets are named '{name}'", where="datasets", hint="give one of them another 'name'"
+            )
+    return loaded
+
+
+def narrow(suite: Suite, datasets: Sequence[DatasetSpec], pick: Selection) -> tuple[Suite, tuple[DatasetSpec, ...]]:
+    """Keep only what was picked on the command line.
+
+    Raises
+    ------
+    InputError
+        If something picked is not in the suite, or a variant picked by name splits nothing in any of its data sets.
+    """
+    for model in pick.models:
+        models.entry(model)
+    kept = tuple(d for d in datasets if d.name in _pick("datasets", [d.name for d in datasets], pick.datasets))
+    changes: dict[str, Any] = {
+        "models": _pick("models", suite.models, pick.models),
+        "variants": _pick("variants", suite.variants, pick.variants),
+        "seeds": _pick("seeds", suite.seeds, pick.seeds),
+    }
+    for variant in pick.variants:
+        if all(d.canonical(variant) is None for d in kept):  # type: ignore[arg-type]
+            raise InputError(
+                f"variant '{variant}' splits nothing in {', '.join(d.name for d in kept)}: "
+                "no named sub-features in that modality",
+                where="--variants",
+                hint="leave it out, or give the data set definition groups for that modality",
+            )
+    return suite.model_copy(update=changes), kept
+
+
+def make_plan(
+    suite: Suite, datasets: Sequence[DatasetSpec], sha256_of: Callable[[DatasetSpec, SettingName], str]
+) -> Plan:
+    """Expand a suite into cells and run specs.
+
+    Parameters
+    ----------
+    suite : Suite
+        What to run, already narrowed to what the user picked.
+    datasets : sequence of DatasetSpec
+        Its data sets.
+    sha256_of : callable
+        The SHA-256 of a data set's feature file in a setting; called once for each file that a run needs.
+
+    Raises
+    ------
+    InputError
+        If the suite names an unknown model, metric or hyper-parameter, or nothing is left to run.
+    """
+    _check_names(suite, datasets)
+    fingerprint = functools.cache(lambda name, setting: sha256_of({d.name: d for d in datasets}[name], setting))
+    cells = [
+        _cell(suite, dataset, task, model, variant, fingerprint)
+        for dataset in datasets
+        for task in suite.tasks
+        for model in suite.models
+        for variant in suite.variants
+    ]
+    if not any(cell.runs for cell in cells):
+        reasons = sorted({cell.skipped for cell in cells})
+        raise InputError(
+            "the suite has nothing to run: " + "; ".join(reasons[:4]),
+            where=f"suite '{suite.name}'",
+            hint="pick other models, tasks or variants",
+        )
+    return Plan(suite, tuple(cells))
+
+
+@functools.cache
+def sources_fingerprint() -> str:
+    """Hash the sources that can change a run's numbers: the rooms `data`, `models` and `training`.
+
+    Comments, docstrings and layout are left out, so that better words cost no retraining.
+    """
+    digest = hashlib.sha256()
+    package = Path(__file__).parent
+    for room in _ROOMS:
+        for path in sorted((package / room).rglob("*.py")):
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            for node in ast.walk(tree):
+                if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+                    _drop_docstring(node)
+            digest.update(f"{path.relative_to(package).as_posix()}\0{ast.dump(tree)}\0".encode())
+    return digest.hexdigest()[:16]
+
+
+def _drop_docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+    if ast.get_docstring(node, clean=False) is not None:
+        node.body = node.body[1:]
+
+
+def _pick(field: str, offered: Sequence[Named], picked: Sequence[Named]) -> tuple[Named, ...]:
+    for name in picked:
+        if name not in offered:
+            near = suggest(str(name), [str(o) for o in offered])
+            raise InputError(
+                f"'{name}' is not among the suite's {field}{near}",
+                where=f"--{field}",
+                hint=f"the suite has: {', '.join(str(o) for o in offered)}",
+            )
+    return tuple(o for o in offered if not picked or o in picked)
+
+
+def _check_names(suite: Suite, datasets: Sequence[DatasetSpec]) -> None:
+    for model in suite.models:
+        models.entry(model)
+    for section in suite.hyper:
+        if section != "*":
+            models.entry(section)
+    known = {m.name for d in datasets for task in suite.tasks for m in metrics.metrics_for(task, d.convention)}
+    for name in suite.report.metrics or ():
+        if name not in known:
+            raise InputError(
+                f"unknown metric '{name}'{suggest(name, sorted(known))}",
+                where="report.metrics",
+                hint=f"these tasks and data sets have: {', '.join(sorted(known))}",
+            )
+
+
+def _cell(
+    suite: Suite,
+    dataset: DatasetSpec,
+    task: Task,
+    model: str,
+    variant: Variant,
+    fingerprint: Callable[[str, SettingName], str],
+) -> Cell:
+    entry = models.entry(model)
+    setting: SettingName = entry.prefers if entry.prefers in dataset.settings else next(iter(dataset.settings))
+    canonical = dataset.canonical(variant)
+    skipped = _why_not(suite, dataset, task, model, variant, canonical)
+    if skipped or canonical is None:
+        return Cell(dataset, setting, task, model, variant, None, (), skipped)
+    hyper = models.resolve_hyper(model, dataset.hyperparameters, suite.hyper)
+    data = RunData(
+        dataset=dataset.name,
+        setting=setting,
+        sha256=fingerprint(dataset.name, setting),
+        convention=dataset.convention,
+        hyperparameters=dataset.hyperparameters,
+        synthetic=dataset.synthetic is not None,
+        shapes=dataset.shapes(setting),
+        groups={m: tuple(groups.items()) for m, groups in dataset.groups.items()},
+    )
+    split = dataset.splits(canonical)
+    if entry.check is not None:
+        entry.check(hyper, data.shapes, split)
+    runs = tuple(
+        RunSpec(
+            model=model,
+            task=task,
+            variant=canonical,
+            data=data,
+            hyper=hyper,
+            finegrained=suite.finegrained if split else None,
+            seed=seed,
+            threads=suite.threads,
+            max_epochs=suite.max_epochs,
+            sources=sources_fingerprint(),
+        )
+        for seed in sorted(suite.seeds)
+    )
+    alias = canonical if canonical != variant and canonical in suite.variants else None
+    return Cell(dataset, setting, task, model, variant, alias, runs)
+
+
+def _why_not(
+    suite: Suite, dataset: DatasetSpec, task: Task, model: str, variant: Variant, canonical: Variant | None
+) -> str:
+    """Return why a cell does not exist, or nothing."""
+    entry = models.entry(model)
+    if task not in entry.tasks:
+        return f"{model} does no {task} (Table 3)"
+    if entry.defaults(dataset.hyperparameters) is None:
+        return f"{model} has no hyper-parameters for {dataset.hyperparameters}"
+    if canonical is None:
+        what = {"fg": "audio or vision", "a": "audio", "v": "vision"}[variant]
+        return f"{dataset.title} has no named sub-features in {what}: -{variant} does not apply"
+    return ""

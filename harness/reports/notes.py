@@ -1,0 +1,112 @@
+"""What a reader must know to read a table right, as plain sentences made from the results."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from harness.metrics import Metric
+from harness.statistics import minimum_detectable_effect
+
+if TYPE_CHECKING:
+    from harness.plan import Cell, Plan
+
+__all__ = ["listing", "notes_for", "seeds_text"]
+
+
+def notes_for(
+    cells: Sequence[Cell],
+    plan: Plan,
+    metrics: Sequence[tuple[Metric, bool]],
+    summary: pd.DataFrame,
+    contrast: pd.DataFrame,
+) -> Iterator[str]:
+    """Yield the notes of one table: what the numbers are, how they were tested, what is marked, what is missing."""
+    seeds = plan.suite.seeds
+    if cells[0].dataset.synthetic is not None:
+        yield "Synthetic data, drawn by the harness: these numbers say nothing about the models on real videos."
+    spread = "mean ± standard deviation (n − 1)" if len(seeds) > 1 else "value"
+    yield (
+        f"Each cell: {spread} over {seeds_text(seeds)} on the test split; n counts the runs behind it, as done/asked "
+        "where some are missing. Accuracies and F1 in percent. "
+        "Best value per column in bold, second best underlined; values that print equal share the mark."
+    )
+    yield from _delta_notes(plan, metrics, contrast)
+    yield from _alias_notes(cells)
+    yield from _gap_notes(cells, summary)
+    for metric, defect in metrics:
+        if metric.note:
+            yield f"{'‡ ' if defect else ''}{metric.name}: {metric.note.rstrip('.')}."
+
+
+def seeds_text(seeds: Sequence[int]) -> str:
+    """Return ``seeds 1111 to 1115`` for a run of numbers, else the list."""
+    if len(seeds) == 1:
+        return f"one seed ({seeds[0]})"
+    ordered = sorted(seeds)
+    if len(ordered) > 2 and ordered == list(range(ordered[0], ordered[-1] + 1)):
+        return f"{len(seeds)} seeds ({ordered[0]} to {ordered[-1]})"
+    return f"{len(seeds)} seeds ({listing([str(seed) for seed in ordered])})"
+
+
+def listing(words: Sequence[str]) -> str:
+    """Return ``a, b and c``."""
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
+
+
+def _delta_notes(plan: Plan, metrics: Sequence[tuple[Metric, bool]], contrast: pd.DataFrame) -> Iterator[str]:
+    baseline, alpha = plan.suite.report.baseline, plan.suite.report.alpha
+    pairs = int(contrast["n"].max()) if len(contrast) else 0
+    if pairs == 0:
+        if len(plan.suite.variants) > 1:
+            yield f"No delta rows: no variant has a run whose seed the {baseline} model has too."
+        return
+    lower = listing([metric.name for metric, _ in metrics if not metric.higher_is_better])
+    exception = f" ({lower}: {baseline} minus variant)" if lower else ""
+    yield f"Δ rows: mean over paired seeds of variant minus {baseline}{exception}, so + is always an improvement."
+    if pairs < 2:
+        yield "With one pair of runs no difference can be tested: no daggers."
+        return
+    largest = int(contrast["family"].max())
+    yield (
+        f"† p < {alpha:g} in a two-sided paired t test over seeds, Holm-adjusted within data set, task, metric and "
+        f"variant (families of up to {largest} model{'s' if largest != 1 else ''}). With {pairs} pairs the exact "
+        f"sign-flip p cannot go below {2.0 ** (1 - pairs):.4g}, and before any adjustment a mean delta must reach "
+        f"{minimum_detectable_effect(pairs, alpha):.2f} standard deviations of the deltas to be found with "
+        "probability 0.8."
+    )
+
+
+def _alias_notes(cells: Sequence[Cell]) -> Iterator[str]:
+    for variant, kept in dict.fromkeys((cell.variant, cell.alias_of) for cell in cells if cell.alias_of):
+        yield (
+            f"= {cells[0].dataset.name} splits one modality only, so -{variant} and -{kept} are the same runs: shown "
+            "under both names, ranked and tested once."
+        )
+
+
+def _gap_notes(cells: Sequence[Cell], summary: pd.DataFrame) -> Iterator[str]:
+    reasons: dict[str, list[str]] = {}
+    for cell in cells:
+        if cell.skipped:
+            reasons.setdefault(cell.skipped, []).append(f"{cell.model} {cell.variant}")
+    for reason, names in reasons.items():
+        shown = listing(names) if len(names) <= 4 else f"{len(names)} cells"
+        yield f"— {shown}: {reason.rstrip('.')}."
+    have = set(summary[["model", "setting", "variant"]].itertuples(index=False, name=None))
+    asked = [cell for cell in cells if not cell.skipped]
+    bare = [cell for cell in asked if (cell.model, cell.setting, cell.variant) not in have]
+    if bare:
+        every = "every cell" if len(bare) == len(asked) else f"{len(bare)} cell{'s' if len(bare) != 1 else ''}"
+        yield f"— no finished run yet in {every}: left empty, never filled from elsewhere."
+    if len(summary) and bool((summary["undefined"] > 0).any()):
+        names = listing(list(dict.fromkeys(summary.loc[summary["undefined"] > 0, "metric"])))
+        yield (
+            f"{names}: not defined for some runs (such as the correlation of constant predictions); a small k/n "
+            "gives the number of runs that the mean is over."
+        )
+    if len(summary) and any(math.isnan(sd) for sd in summary.loc[summary["n"] == 1, "sd"]):
+        yield "One run has no standard deviation: none is printed."

@@ -1,0 +1,49 @@
+"""How numbers are printed: one rule for HTML and LaTeX, with a plain ASCII minus that each of them turns into its own."""
+
+from __future__ import annotations
+
+import math
+
+from harness.metrics import Metric
+
+__all__ = ["duration", "p_value", "plain", "printed", "signed"]
+
+_SMALLEST_P = 0.0001
+
+
+def printed(value: float, metric: Metric) -> float:
+    """Return the value as it is printed (percent, rounded), so that what looks equal is ranked equal."""
+    return round(value * 100, 2) if metric.percent else round(value, 3)
+
+
+def plain(value: float, metric: Metric) -> str:
+    """Return percent with 2 decimals, MAE and Corr with 3; an empty string for NaN."""
+    if math.isnan(value):
+        return ""
+    # Adding zero turns a rounded -0.0 into 0.0.
+    return f"{printed(value, metric) + 0.0:.{2 if metric.percent else 3}f}"
+
+
+def signed(value: float, metric: Metric) -> str:
+    """Return the same with an explicit sign, which a printed zero does not have."""
+    text = plain(value, metric)
+    return text if not text or text.startswith("-") or float(text) == 0 else f"+{text}"
+
+
+def p_value(p: float) -> str:
+    """Return a p value with four decimals, or what it is below; an empty string for NaN."""
+    if math.isnan(p):
+        return ""
+    return f"<{_SMALLEST_P}" if p < _SMALLEST_P else f"{p:.4f}"
+
+
+def duration(seconds: float) -> str:
+    """Return a time as people say it: ``4.2 s``, ``3 min 07 s``, ``2 h 05 min``; an empty string for NaN."""
+    if math.isnan(seconds):
+        return ""
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,0 +1,23 @@
+"""The run store: records and failures as folders, published whole or not at all.
+
+The only code that knows paths below the runs folder. Layout::
+
+    runs/<dataset>/<model>/<variant>-<task>-s<seed>-<run_id>/          a record (holds record.json)
+    runs/<dataset>/<model>/<variant>-<task>-s<seed>-<run_id>.failed/   a failure (holds failure.json)
+    runs/.tmp/<owner>.<random>/                                        a draft, private to one process
+
+A draft becomes a record by one rename within one file system, after its files and folders were flushed to disk. A
+record and a failure never share a path: a record cannot be overwritten by a failure, two processes that publish the
+same run need no lock, and where both exist the record counts. The name of a draft says who owns it, so that there is
+no moment in which a draft exists without an owner. Drafts of dead processes of this host are swept by
+`RunStore.prepare`; those of other hosts (or of another PID namespace) are left alone, because nobody here can tell
+whether their owners live.
+"""
+
+from __future__ import annotations
+
+from harness.store.disk import store_error, write_json
+from harness.store.record import Failure, FailureKind, Record
+from harness.store.runs import RunStore, Status
+
+__all__ = ["Failure", "FailureKind", "Record", "RunStore", "Status", "store_error", "write_json"]

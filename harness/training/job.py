@@ -1,0 +1,34 @@
+"""One run as it is handed to a worker process: plain data, cheap to import and to pickle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.spec import RunSpec
+
+__all__ = ["Job"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker needs to make one record.
+
+    Attributes
+    ----------
+    spec : RunSpec
+    features : Path
+        The converted feature cache of the run's file.
+    runs_dir : Path
+        The root of the run store.
+    device : str
+        ``cpu`` or ``cuda``, as torch names it.
+    draft : Path or None
+        The folder to write into; an executor sets it, and None asks the run to begin one itself.
+    """
+
+    spec: RunSpec
+    features: Path
+    runs_dir: Path
+    device: str = "cpu"
+    draft: Path | None = None

@@ -1,0 +1,242 @@
+"""One run spec in, one record out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from safetensors.numpy import save_file
+from torch import nn
+
+from harness import metrics, models, provenance
+from harness.data.batching import Batch, Batches, InputChoice
+from harness.data.cache import Features, load_features
+from harness.errors import DataError
+from harness.models.entry import Taps
+from harness.spec import SPLITS, RunSpec, SplitName
+from harness.store import RunStore, write_json
+from harness.training.job import Job
+from harness.training.loop import Epoch, Trainer, evaluate
+from harness.training.recipes import make_recipe
+
+__all__ = ["Prepared", "execute", "prepare"]
+
+_log = logging.getLogger(__name__)
+
+
+class Prepared:
+    """A run that is ready to train: seeded, data opened, model and recipe built, in MMSA's order.
+
+    Parameters
+    ----------
+    spec : RunSpec
+        What to run.
+    features : Features
+        The converted feature file.
+    device : str
+        ``cpu``, ``cuda`` or ``cuda:N``.
+    """
+
+    def __init__(self, spec: RunSpec, features: Features, device: str) -> None:
+        models.seed_everything(spec.seed)
+        inputs = InputChoice.from_hyper(spec.hyper)
+        self.spec = spec
+        self.batches: dict[SplitName, Batches] = {
+            split: Batches(
+                features.splits[split],
+                inputs,
+                task=spec.task,
+                batch_size=int(spec.hyper["batch_size"]),
+                device=device,
+            )
+            for split in SPLITS
+        }
+        self.model = models.build(spec, device)
+        self.recipe = make_recipe(models.entry(spec.model).recipe, self.model, spec.hyper, spec.task)
+        self.trainer = Trainer(
+            self.model, self.recipe, self.batches["train"], self.batches["valid"], max_epochs=spec.max_epochs
+        )
+
+
+def prepare(spec: RunSpec, features: Path, device: str) -> Prepared:
+    """Set threads and determinism, open the data, and build everything a run needs.
+
+    Raises
+    ------
+    DataError
+        If the converted features are not those that the spec names.
+    """
+    torch.set_num_threads(spec.threads)
+    if device.startswith("cuda"):
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself only with this
+        torch.use_deterministic_algorithms(True)
+    opened = load_features(features)
+    if opened.sha256 != spec.data.sha256:
+        raise DataError(
+            "the converted features belong to another feature file than the run asks for",
+            where=str(features),
+            hint="run the suite again: it converts the file anew",
+        )
+    return Prepared(spec, opened, device)
+
+
+def execute(job: Job, report: Callable[[dict[str, Any]], None]) -> None:
+    """Train and test one run and publish its record.
+
+    Parameters
+    ----------
+    job : Job
+        The spec, where its data and its store are, and on which device to run.
+    report : callable
+        Gets a dictionary with ``epoch``, ``train_loss``, ``valid_loss`` and ``best`` after every epoch.
+
+    Raises
+    ------
+    RunError
+        If training diverges.
+    StoreError
+        If the record cannot be written.
+    """
+    started = time.perf_counter()
+    spec, store = job.spec, RunStore(job.runs_dir)
+    draft = job.draft or store.begin(spec)
+    _log.info("%s on %s, %d thread(s), run %s", spec.label, job.device, spec.threads, spec.run_id)
+    run = prepare(spec, job.features, job.device)
+
+    def on_epoch(epoch: Epoch) -> None:
+        _log.info("epoch %d: train %.4f, valid %.4f", epoch.epoch, epoch.train_loss, epoch.valid_loss)
+        report(
+            {
+                "epoch": epoch.epoch,
+                "train_loss": epoch.train_loss,
+                "valid_loss": epoch.valid_loss,
+                "best": epoch.best,
+            }
+        )
+
+    run.trainer.run(on_epoch)
+    taps = models.entry(spec.model).taps
+    test = _Observation(run.model, taps)
+    evaluate(run.model, run.recipe, run.batches["test"], test)
+    test.close()
+    valid = _Observation(run.model, None)
+    evaluate(run.model, run.recipe, run.batches["valid"].in_order(), valid)
+    _log.info("best epoch %d of %d, stopped by %s", run.trainer.best_epoch, run.trainer.epoch, run.trainer.stopped)
+    _write(job, draft, run, {"test": test, "valid": valid}, time.perf_counter() - started)
+    store.publish(spec, draft)
+
+
+class _Observation:
+    """Collects predictions, labels, positions and learned features over one pass."""
+
+    def __init__(self, model: nn.Module, taps: Taps | None) -> None:
+        self._model = model
+        self._taps = taps
+        self._captured: dict[str, torch.Tensor] = {}
+        self._handles = [
+            model.get_submodule(path).register_forward_pre_hook(self._capture(path))
+            for path in (taps.captured if taps else ())
+        ]
+        self._index: list[NDArray[np.int64]] = []
+        self._columns: dict[str, list[NDArray[Any]]] = {}
+        self._features: dict[str, list[NDArray[Any]]] = {}
+
+    def _capture(self, path: str) -> Callable[[nn.Module, tuple[torch.Tensor, ...]], None]:
+        def hook(_module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+            self._captured[path] = inputs[0]
+
+        return hook
+
+    def __call__(self, batch: Batch, outputs: Mapping[str, torch.Tensor]) -> None:
+        self._index.append(batch.index)
+        self._columns.setdefault("pred", []).append(_array(outputs["M"]))
+        self._columns.setdefault("label", []).append(_array(batch.label).reshape(-1))
+        if self._taps is not None:
+            for name, tensor in self._taps.read(self._model, outputs, self._captured).items():
+                self._features.setdefault(name, []).append(_array(tensor))
+
+    def close(self) -> None:
+        for handle in self._handles:
+            handle.remove()
+
+    @property
+    def index(self) -> NDArray[np.int64]:
+        return np.concatenate(self._index)
+
+    def column(self, name: str) -> NDArray[Any]:
+        return np.concatenate(self._columns[name])
+
+    def features(self) -> dict[str, NDArray[Any]]:
+        return {name: np.concatenate(parts) for name, parts in self._features.items()}
+
+
+def _array(tensor: torch.Tensor) -> NDArray[Any]:
+    return tensor.detach().to("cpu", torch.float32).numpy()
+
+
+def _write(job: Job, draft: Path, run: Prepared, seen: Mapping[SplitName, _Observation], seconds: float) -> None:
+    """Write every file of the record, `record.json` last."""
+    spec, trainer = job.spec, run.trainer
+    frames = []
+    for split, observed in seen.items():
+        pred = observed.column("pred")
+        frame = {"id": [run.batches[split].split.ids[i] for i in observed.index]}
+        frame |= {"split": [split] * len(pred), "label": observed.column("label")}
+        logits = {f"logit_{i}": pred[:, i] for i in range(pred.shape[1])}
+        frames.append(pd.DataFrame(frame | ({"pred": pred[:, 0]} if spec.task == "regression" else logits)))
+    # Rows stand in the order of MMSA's shuffled pass: single-precision sums then come out with MMSA's own bits.
+    pd.concat(frames, ignore_index=True).to_parquet(draft / "predictions.parquet", index=False)
+    features = {name: np.ascontiguousarray(array) for name, array in seen["test"].features().items()}
+    save_file(features, draft / "features.safetensors", metadata={"ids": json.dumps(list(frames[0]["id"]))})
+    (draft / "history.jsonl").write_text(_lines(asdict(epoch) for epoch in trainer.history), encoding="utf-8")
+    write_json(draft / "provenance.json", provenance.collect(spec, job.device))
+    (draft / "log.txt").touch()
+    scored = metrics.compute(
+        spec.task, spec.data.convention, seen["test"].column("label"), _scores(spec, seen["test"].column("pred"))
+    )
+    names = ("predictions.parquet", "features.safetensors", "history.jsonl", "provenance.json")
+    write_json(
+        draft / "record.json",
+        {
+            "schema_version": 1,
+            "run_id": spec.run_id,
+            "status": "done",
+            "spec": spec.model_dump(mode="json"),
+            "metrics": {name: asdict(value) for name, value in scored.items()},
+            "costs": _costs(run.model),
+            "epochs": trainer.epoch,
+            "best_epoch": trainer.best_epoch,
+            "best_valid_loss": trainer.best_loss,
+            "stopped": trainer.stopped,
+            "wall_seconds": seconds,
+            "files": {name: hashlib.sha256((draft / name).read_bytes()).hexdigest() for name in names},
+        },
+    )
+
+
+def _scores(spec: RunSpec, pred: NDArray[Any]) -> NDArray[Any]:
+    return pred[:, 0] if spec.task == "regression" else pred
+
+
+def _costs(model: nn.Module) -> dict[str, int]:
+    """Count what can be counted without a trace: trainable and all registered parameters."""
+    return {
+        "params_trainable": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        "params_registered": sum(p.numel() for p in model.parameters()),
+    }
+
+
+def _lines(rows: Iterable[Mapping[str, Any]]) -> str:
+    return "".join(json.dumps(row, sort_keys=True) + "\n" for row in rows)
+

@@ -1,0 +1,261 @@
+"""What the commands do, as functions: from a suite's name to a plan, to runs, to a report. Nothing here prints."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import platformdirs
+
+from harness import provenance
+from harness.data import fingerprint, locate, open_features
+from harness.data.definitions import setting_of
+from harness.errors import DataError, InputError
+from harness.executors import LocalExecutor, Observer, Outcome, workers_for
+from harness.plan import Plan, Selection, Source, load_datasets, make_plan, narrow
+from harness.reports import render
+from harness.results import collect
+from harness.spec import DatasetSpec, RunSpec, SettingName
+from harness.store import RunStore
+from harness.suites import load_suite
+from harness.training.job import Job
+
+__all__ = [
+    "Folders",
+    "Planned",
+    "dry_run",
+    "make_report",
+    "plan_suite",
+    "run_suite",
+    "status_rows",
+]
+
+_UNKNOWN = "0" * 64
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where things are read and written: feature files, records, reports, converted arrays."""
+
+    data: Path | None
+    runs: Path
+    reports: Path
+    cache: Path
+
+    @classmethod
+    def resolve(cls, data: Path | None, runs: Path | None, reports: Path | None, cache: Path | None) -> Folders:
+        """Fill what was not named from ``HARNESS_*`` variables, then from the defaults."""
+
+        def pick(named: Path | None, variable: str, default: Path | None) -> Path | None:
+            found = os.environ.get(variable)
+            return named or (Path(found) if found else default)
+
+        cache_home = Path(platformdirs.user_cache_dir("msa-harness"))
+        return cls(
+            data=pick(data, "HARNESS_DATA_DIR", None),
+            runs=pick(runs, "HARNESS_RUNS_DIR", Path("runs")) or Path("runs"),
+            reports=pick(reports, "HARNESS_REPORTS_DIR", Path("reports")) or Path("reports"),
+            cache=pick(cache, "HARNESS_CACHE_DIR", cache_home) or cache_home,
+        )
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan with its store and, where they were found, its feature files by (data set, setting)."""
+
+    plan: Plan
+    store: RunStore
+    files: dict[tuple[str, str], Path]
+
+
+def plan_suite(ref: str, pick: Selection, folders: Folders, *, need_data: bool) -> Planned:
+    """Load a suite, narrow it, find its feature files and expand it.
+
+    Parameters
+    ----------
+    ref : str
+        A shipped suite's name or a YAML file.
+    pick : Selection
+        What the user picked from it.
+    folders : Folders
+        Where to look.
+    need_data : bool
+        Whether a missing feature file is an error; without it, the SHA-256 comes from the definition or from the
+        records that exist, so that a report can be rendered where the data is not.
+
+    Raises
+    ------
+    InputError
+        If the suite, or what was picked from it, makes no sense.
+    DataError
+        If feature files are missing; all of them are named before anything runs.
+    """
+    suite, base = load_suite(ref)
+    suite, datasets = narrow(suite, load_datasets(suite, base), pick)
+    store = RunStore(folders.runs)
+    files: dict[tuple[str, str], Path] = {}
+    missing: list[DataError] = []
+
+    def sha256_of(dataset: DatasetSpec, setting: SettingName) -> str:
+        try:
+            path = locate(dataset, setting, folders.data, folders.cache)
+        except DataError as error:
+            missing.append(error)
+            return _UNKNOWN if need_data else _remembered(dataset, setting, store, error)
+        files[dataset.name, setting] = path
+        return fingerprint(path, folders.cache)
+
+    plan = make_plan(suite, datasets, sha256_of)
+    if need_data and missing:
+        raise _all_missing(missing)
+    return Planned(plan, store, files)
+
+
+def _remembered(dataset: DatasetSpec, setting: SettingName, store: RunStore, error: DataError) -> str:
+    """Return a SHA-256 for a file that is not here: the published one, or the one that all records name."""
+    known = setting_of(dataset, setting).sha256
+    if known is not None:
+        return known
+    seen = {
+        record.spec.data.sha256
+        for record in store.records()
+        if record.spec.data.dataset == dataset.name and record.spec.data.setting == setting
+    }
+    if len(seen) == 1:
+        return seen.pop()
+    raise error
+
+
+def _all_missing(errors: Sequence[DataError]) -> DataError:
+    if len(errors) == 1:
+        return errors[0]
+    listed = "\n  ".join(f"{error.what}\n    {error.where}" for error in errors)
+    return DataError(f"{len(errors)} feature files are missing:\n  {listed}", hint=errors[0].hint)
+
+
+def dry_run(planned: Planned, workers: int | None) -> tuple[list[dict[str, Any]], float | None]:
+    """List what a suite would run, and estimate how long the missing runs take.
+
+    Returns
+    -------
+    list of dict
+        One row a run: data set, task, model, variant, seed, run id, status.
+    float or None
+        Seconds until the end, from the mean wall time of records of the same model, data set and variant; None
+        where some missing run has no such record.
+    """
+    rows = [
+        {**_run_row(run), "status": planned.store.status(run), "seconds": _typical_seconds(run, planned.store)}
+        for run in planned.plan.runs
+    ]
+    waiting = [row["seconds"] for row in rows if row["status"] != "done"]
+    slots = workers_for(planned.plan.suite.threads, workers)
+    known = all(seconds is not None for seconds in waiting)
+    return rows, (sum(waiting) / min(slots, max(1, len(waiting))) if known else None)
+
+
+def _typical_seconds(run: RunSpec, store: RunStore) -> float | None:
+    """Mean wall time of records whose runs differ in the seed, or in sources, alone in place."""
+    cell = store.folder(run).parent
+    times = [r.data["wall_seconds"] for r in RunStore(cell).records() if r.spec.variant == run.variant]
+    times = [t for t in times if isinstance(t, float) and math.isfinite(t)]
+    return sum(times) / len(times) if times else None
+
+
+def run_suite(
+    planned: Planned,
+    folders: Folders,
+    *,
+    workers: int | None = None,
+    device: Literal["auto", "cpu", "cuda"] | None = None,
+    retry_failed: bool = False,
+    observer: Observer,
+) -> Outcome:
+    """Run what a suite's store does not hold yet.
+
+    Failed runs stay failed unless `retry_failed`; they come back under ``failed`` of the outcome then as before.
+
+    Raises
+    ------
+    StoreError
+        If the runs or cache folder cannot be written.
+    DataError
+        If a feature file does not fit its definition.
+    """
+    plan, store = planned.plan, planned.store
+    executor = LocalExecutor(workers=workers, time_limit=plan.suite.time_limit)
+    workers_for(plan.suite.threads, workers)
+    store.prepare()
+    runs = [r for r in plan.runs if retry_failed or store.status(r) != "failed"]
+    open_runs = [r for r in runs if store.status(r) != "done"]
+    where = _choose_device(device or plan.suite.device) if open_runs else "cpu"
+    features = {
+        (source.dataset.name, source.setting): _converted(source, planned, folders)
+        for source in plan.sources
+        if any((r.data.dataset, r.data.setting) == (source.dataset.name, source.setting) for r in open_runs)
+    }
+    jobs = [Job(run, features[run.data.dataset, run.data.setting], store.root, where) for run in open_runs]
+    outcome = executor.run(jobs, store, observer=observer)
+    outcome.already.extend(r for r in runs if r not in open_runs)
+    outcome.failed.extend(r for r in plan.runs if r not in runs)
+    return outcome
+
+
+def _converted(source: Source, planned: Planned, folders: Folders) -> Path:
+    path = planned.files[source.dataset.name, source.setting]
+    return open_features(path, source.dataset, source.setting, folders.cache).folder
+
+
+def _choose_device(asked: Literal["auto", "cpu", "cuda"]) -> str:
+    # Without a driver there is no GPU, and torch need not be imported to find that out.
+    if asked == "cpu" or (asked == "auto" and not Path("/proc/driver/nvidia/version").exists()):
+        return "cpu"
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if asked == "cuda":
+        raise InputError(
+            "this torch sees no CUDA device", where="device", hint="set device to cpu or auto, or install a CUDA build"
+        )
+    return "cpu"
+
+
+def status_rows(planned: Planned) -> list[dict[str, Any]]:
+    """Return one row a run: what it is, whether it is done, failed or missing, and why it failed."""
+    rows = []
+    for run in planned.plan.runs:
+        failure = planned.store.failure(run)
+        reason = f"{failure.kind}: {failure.reason}" if failure else ""
+        rows.append({**_run_row(run), "status": planned.store.status(run), "reason": reason})
+    return rows
+
+
+def _run_row(run: RunSpec) -> dict[str, Any]:
+    return {
+        "dataset": run.data.dataset,
+        "setting": run.data.setting,
+        "task": run.task,
+        "model": run.model,
+        "variant": run.variant,
+        "seed": run.seed,
+        "run_id": run.run_id,
+    }
+
+
+def make_report(planned: Planned, folders: Folders) -> list[Path]:
+    """Render a suite's report from its records; return the files written, the page first."""
+    results = collect(planned.plan, planned.store)
+    return render(
+        results,
+        planned.plan,
+        folders.reports,
+        now=datetime.now(UTC),
+        provenance=provenance.of_report(),
+    )
+

@@ -1,0 +1,52 @@
+"""Fixtures that several rooms share: a cache folder, a tiny synthetic set, and the real MOSI set where there is one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.data import Features, load_definition, locate, open_features
+from harness.spec import DatasetSpec
+
+SMALL_SYNTHETIC = {
+    "name": "synthetic-small",
+    "synthetic": {
+        "like": "sims",
+        "samples": {"train": 48, "valid": 16, "test": 24},
+        "lengths": {"text": 4, "audio": 6, "vision": 5},
+    },
+}
+
+
+@pytest.fixture
+def cache_dir(tmp_path: Path) -> Path:
+    """A cache folder that no other test sees (not created yet)."""
+    return tmp_path / "cache"
+
+
+@pytest.fixture(scope="session")
+def small_synthetic(tmp_path_factory: pytest.TempPathFactory) -> tuple[DatasetSpec, Features, Path]:
+    """A tiny synthetic set in the layout of CH-SIMS, converted: (definition, features, cache folder). Read only."""
+    cache = tmp_path_factory.mktemp("synthetic-cache")
+    definition = load_definition(SMALL_SYNTHETIC)
+    features = open_features(locate(definition, "unaligned", None, cache), definition, "unaligned", cache)
+    return definition, features, cache
+
+
+@pytest.fixture(scope="session")
+def mosi_data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with the real MOSI utterance set in it; skips where the set is not at hand."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data" / "mosi"
+    source = Path(os.environ.get("HARNESS_TEST_MOSI") or beside)
+    script = source / "build_pickle.py"
+    if not script.is_file():
+        pytest.skip(f"the real MOSI set is not at hand: no {script} (HARNESS_TEST_MOSI names its folder)")
+    folder = tmp_path_factory.mktemp("data")
+    target = folder / "MOSI" / "Processed" / "utterance.pkl"
+    target.parent.mkdir(parents=True)
+    subprocess.run([sys.executable, str(script), str(target)], check=True, timeout=300)
+    return folder
