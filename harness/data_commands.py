@@ -76,6 +76,7 @@ def _definition_for(
 def _shapes(raw: dict[str, object]) -> dict[str, tuple[int, int]]:
     """Sequence length and width per modality of the first split that has them."""
     shapes: dict[str, tuple[int, int]] = {}
+    shape: tuple[int, ...]
     for split in SPLITS:
         content = raw.get(split)
         for modality in ("text", "audio", "vision"):

@@ -104,7 +104,7 @@ def all_metrics() -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def compute(task: Task, convention: Convention, label: FloatArray, pred: FloatArray) -> dict[str, MetricValue]:
+def compute(task: Task, convention: Convention, label: NDArray[Any], pred: FloatArray) -> dict[str, MetricValue]:
     """Compute every metric of a task and convention.
 
     Parameters
@@ -227,7 +227,7 @@ def _sims(label: FloatArray, pred: FloatArray) -> dict[str, tuple[float, float]]
     }
 
 
-def _classification(label: FloatArray, logits: FloatArray) -> dict[str, tuple[float, float]]:
+def _classification(label: NDArray[Any], logits: FloatArray) -> dict[str, tuple[float, float]]:
     truth = label.astype(np.int64)
     three = np.argmax(logits, axis=1)
     two = np.argmax(logits[:, [0, 2]], axis=1)

@@ -230,7 +230,7 @@ def _cell(
     entry = models.entry(model)
     setting: SettingName = entry.prefers if entry.prefers in dataset.settings else next(iter(dataset.settings))
     canonical = dataset.canonical(variant)
-    skipped = _why_not(suite, dataset, task, model, variant, canonical)
+    skipped = _why_not(dataset, task, model, variant, canonical)
     if skipped or canonical is None:
         return Cell(dataset, setting, task, model, variant, None, (), skipped)
     hyper = models.resolve_hyper(model, dataset.hyperparameters, suite.hyper)
@@ -266,9 +266,7 @@ def _cell(
     return Cell(dataset, setting, task, model, variant, alias, runs)
 
 
-def _why_not(
-    suite: Suite, dataset: DatasetSpec, task: Task, model: str, variant: Variant, canonical: Variant | None
-) -> str:
+def _why_not(dataset: DatasetSpec, task: Task, model: str, variant: Variant, canonical: Variant | None) -> str:
     """Return why a cell does not exist, or nothing."""
     entry = models.entry(model)
     if task not in entry.tasks:

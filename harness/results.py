@@ -109,7 +109,11 @@ def summarise(values: pd.DataFrame) -> pd.DataFrame:
     """
     grouped = values.groupby([*CELL, "metric"], sort=False, dropna=False)
     frame = grouped.agg(
-        mean=("value", "mean"), sd=("value", "std"), n=("value", "count"), seeds=("value", "size"), mmsa=("mmsa", "mean")
+        mean=("value", "mean"),
+        sd=("value", "std"),
+        n=("value", "count"),
+        seeds=("value", "size"),
+        mmsa=("mmsa", "mean"),
     ).reset_index()
     frame["undefined"] = frame["seeds"] - frame["n"]
     return frame.drop(columns="seeds")

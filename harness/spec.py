@@ -257,7 +257,6 @@ class ReportOptions(_Frozen):
     baseline: Variant = "original"
 
 
-
 class Suite(_Frozen):
     """A benchmark as people write it: data sets x tasks x models x variants x seeds, and what to report."""
 

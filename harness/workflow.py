@@ -258,4 +258,3 @@ def make_report(planned: Planned, folders: Folders) -> list[Path]:
         now=datetime.now(UTC),
         provenance=provenance.of_report(),
     )
-

@@ -92,7 +92,9 @@ def test_mean_interval_covers_what_scipy_says_and_is_nan_for_one_value() -> None
 
 @given(DELTAS)
 def test_sign_flip_equals_plain_enumeration(deltas: list[float]) -> None:
-    sums = [abs(sum(s * d for s, d in zip(signs, deltas, strict=True))) for signs in product((1, -1), repeat=len(deltas))]
+    sums = [
+        abs(sum(s * d for s, d in zip(signs, deltas, strict=True))) for signs in product((1, -1), repeat=len(deltas))
+    ]
     expected = np.mean(np.array(sums) >= abs(sum(deltas)) - 1e-7)
     got = sign_flip(deltas)
     assert got.p == pytest.approx(expected)

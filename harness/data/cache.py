@@ -2,11 +2,11 @@
 
 One entry per file content (its SHA-256), below ``<cache>/features``::
 
-    <sha256>/meta.json                sizes of all files, so that a damaged entry is noticed
-    <sha256>/<split>/<array>.npy      float32 features and their time means, labels, lengths
-    <sha256>/<split>/text.json        ids and raw texts
-    <sha256>/check-<hash>.json        the findings, one file per definition that the content was held against
-    <sha256>.lock                     held while an entry is made; the kernel drops it when its holder dies
+    <sha256>-v1/meta.json                sizes of all files, so that a damaged entry is noticed
+    <sha256>-v1/<split>/<array>.npy      float32 features and their time means, labels, lengths
+    <sha256>-v1/<split>/text.json        ids and raw texts
+    <sha256>-v1/check-<hash>.json        the findings, one file per definition that the content was held against
+    <sha256>-v1.lock                     held while an entry is made; the kernel drops it when its holder dies
 
 Nothing of a definition changes the arrays, so a user's own grouping of a large set does not store it twice.
 An entry is made in a temporary folder and renamed into place: it is there whole or not at all.

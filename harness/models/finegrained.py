@@ -137,9 +137,7 @@ class FineGrainedCell(nn.Module):
         self.attention = HeadAttention(len(widths), width, options)
         self.widths = list(widths)
 
-    def forward(
-        self, x: torch.Tensor, state: tuple[torch.Tensor, torch.Tensor]
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, x: torch.Tensor, state: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """Map one step (B, d) and the state (h, c), each (B, h), to the next state."""
         parts = torch.split(x, self.widths, dim=-1)
         states = [cell(part, state) for cell, part in zip(self.cells, parts, strict=True)]
@@ -161,12 +159,13 @@ def resized(module: nn.Module, width: int) -> nn.Module:
         return nn.Linear(width, module.out_features, bias=module.bias is not None)
     if isinstance(module, nn.Conv1d):
         options: dict[str, Any] = {
+            "kernel_size": module.kernel_size,
             "stride": module.stride,
             "padding": module.padding,
             "dilation": module.dilation,
             "bias": module.bias is not None,
         }
-        return nn.Conv1d(width, module.out_channels, module.kernel_size, **options)
+        return nn.Conv1d(width, module.out_channels, **options)
     raise TypeError(f"do not know how to rebuild a {type(module).__name__} for another input width")
 
 

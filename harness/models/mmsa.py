@@ -110,17 +110,18 @@ _FEATURES = {"text": "Feature_t", "audio": "Feature_a", "vision": "Feature_v", "
 
 
 def _read_features(
-    model: nn.Module, outputs: Mapping[str, Any], captured: Mapping[str, torch.Tensor]
+    _model: nn.Module, outputs: Mapping[str, Any], captured: Mapping[str, torch.Tensor]
 ) -> dict[str, torch.Tensor]:
     """MMSA's own feature outputs; a captured input stands in for a fusion tensor that is too large to keep."""
     size = outputs["M"].shape[0]
     features = {name: outputs[key].reshape(size, -1) for name, key in _FEATURES.items() if key in outputs}
-    features.update({"fusion": tensor.reshape(size, -1) for tensor in captured.values()})
+    for tensor in captured.values():
+        features["fusion"] = tensor.reshape(size, -1)
     return features
 
 
 def _read_memory(
-    model: nn.Module, outputs: Mapping[str, Any], captured: Mapping[str, torch.Tensor]
+    model: nn.Module, _outputs: Mapping[str, Any], _captured: Mapping[str, torch.Tensor]
 ) -> dict[str, torch.Tensor]:
     """The last hidden states and memory that MFN and Graph-MFN keep as attributes and do not return."""
     import torch

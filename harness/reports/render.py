@@ -71,9 +71,7 @@ def render(
     return [_write(folder / name, text) for name, text in files.items()]
 
 
-def _html(
-    results: Results, plan: Plan, tables: list[Table], now: datetime, provenance: Mapping[str, Any]
-) -> str:
+def _html(results: Results, plan: Plan, tables: list[Table], now: datetime, provenance: Mapping[str, Any]) -> str:
     report = plan.suite.report
     runs = results.runs
     template = _environment().get_template("report.html")
@@ -170,7 +168,11 @@ def _seconds(value: Any) -> str:
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters |= {"number": _number, "whole": _whole, "seconds": _seconds}
     # The style sheet is ours and part of the page: no second file, nothing fetched.

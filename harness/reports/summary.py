@@ -46,7 +46,9 @@ def verdicts(tables: Sequence[Table], baseline: str, alpha: float) -> Iterator[s
         frame = table.contrasts
         frame = frame[frame["metric"].isin(sound) & ~frame["duplicate"].astype(bool) & (frame["n"] > 0)]
         for variant, block in frame.groupby("variant", sort=False):
-            head = f"{table.title}{', synthetic' if table.synthetic else ''}, {table.task}, {variant} against {baseline}"
+            head = (
+                f"{table.title}{', synthetic' if table.synthetic else ''}, {table.task}, {variant} against {baseline}"
+            )
             tested = int(block["p"].notna().sum())
             if tested == 0:
                 yield f"{head}: nothing could be tested (each comparison needs two pairs of runs that differ)."

@@ -8,7 +8,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +110,13 @@ def execute(job: Job, report: Callable[[dict[str, Any]], None]) -> None:
     """
     started = time.perf_counter()
     spec, store = job.spec, RunStore(job.runs_dir)
-    draft = job.draft or store.begin(spec)
+    if job.draft is None:
+        draft = store.begin(spec)
+        try:
+            return execute(replace(job, draft=draft), report)
+        except BaseException:
+            store.discard(draft)
+            raise
     _log.info("%s on %s, %d thread(s), run %s", spec.label, job.device, spec.threads, spec.run_id)
     run = prepare(spec, job.features, job.device)
 
@@ -133,8 +139,9 @@ def execute(job: Job, report: Callable[[dict[str, Any]], None]) -> None:
     valid = _Observation(run.model, None)
     evaluate(run.model, run.recipe, run.batches["valid"].in_order(), valid)
     _log.info("best epoch %d of %d, stopped by %s", run.trainer.best_epoch, run.trainer.epoch, run.trainer.stopped)
-    _write(job, draft, run, {"test": test, "valid": valid}, time.perf_counter() - started)
-    store.publish(spec, draft)
+    _write(job, job.draft, run, {"test": test, "valid": valid}, time.perf_counter() - started)
+    store.publish(spec, job.draft)
+    return None
 
 
 class _Observation:
@@ -191,8 +198,8 @@ def _write(job: Job, draft: Path, run: Prepared, seen: Mapping[SplitName, _Obser
     frames = []
     for split, observed in seen.items():
         pred = observed.column("pred")
-        frame = {"id": [run.batches[split].split.ids[i] for i in observed.index]}
-        frame |= {"split": [split] * len(pred), "label": observed.column("label")}
+        ids = [run.batches[split].split.ids[i] for i in observed.index]
+        frame: dict[str, Any] = {"id": ids, "split": [split] * len(pred), "label": observed.column("label")}
         logits = {f"logit_{i}": pred[:, i] for i in range(pred.shape[1])}
         frames.append(pd.DataFrame(frame | ({"pred": pred[:, 0]} if spec.task == "regression" else logits)))
     # Rows stand in the order of MMSA's shuffled pass: single-precision sums then come out with MMSA's own bits.
@@ -239,4 +246,3 @@ def _costs(model: nn.Module) -> dict[str, int]:
 
 def _lines(rows: Iterable[Mapping[str, Any]]) -> str:
     return "".join(json.dumps(row, sort_keys=True) + "\n" for row in rows)
-
