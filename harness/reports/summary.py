@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from harness.reports.notes import listing, seeds_text
 from harness.reports.numbers import duration
 from harness.reports.tables import Table
@@ -36,8 +38,8 @@ def headline(results: Results, plan: Plan) -> Iterator[str]:
     )
 
 
-def verdicts(tables: Sequence[Table], baseline: str, alpha: float) -> Iterator[str]:
-    """Yield, for each table and variant, how many comparisons hold after Holm and which way they point.
+def verdicts(tables: Sequence[Table], baseline: str, alpha: float) -> Iterator[tuple[str, list[str]]]:
+    """Yield, for each table, its title and per variant how many comparisons hold after Holm and which way they point.
 
     Repeated rows count once, and columns that keep MMSA's defect are left out: their correction is counted instead.
     """
@@ -45,31 +47,27 @@ def verdicts(tables: Sequence[Table], baseline: str, alpha: float) -> Iterator[s
         sound = {column.metric.name for column in table.columns if not column.defect}
         frame = table.contrasts
         frame = frame[frame["metric"].isin(sound) & ~frame["duplicate"].astype(bool) & (frame["n"] > 0)]
+        sentences = []
         for variant, block in frame.groupby("variant", sort=False):
-            head = (
-                f"{table.title}{', synthetic' if table.synthetic else ''}, {table.task}, {variant} against {baseline}"
-            )
+            head = f"{variant} against {baseline}"
             tested = int(block["p"].notna().sum())
-            if tested == 0:
-                yield f"{head}: nothing could be tested (each comparison needs two pairs of runs that differ)."
-                continue
-            held = block[block["significant"]]
-            better, worse = int((held["mean"] > 0).sum()), int((held["mean"] < 0).sum())
-            where = f": {better} better, {worse} worse" if len(held) else ""
-            yield (
-                f"{head}: {len(held)} of {_count(tested, 'comparison')} significant at {alpha:g} after Holm{where}"
-                f"{_best_of(held.to_dict('records'))}."
-            )
+            if tested:
+                held = f"{int(block['significant'].sum())} of {_count(tested, 'comparison')} significant"
+                sentences.append(f"{head}: {held} at {alpha:g} after Holm{_directions(block[block['significant']])}.")
+            else:
+                sentences.append(f"{head}: nothing could be tested (a test needs two pairs of runs or more).")
+        if sentences:
+            yield table.heading, sentences
 
 
-def _best_of(held: list[dict[str, object]]) -> str:
+def _directions(held: pd.DataFrame) -> str:
     """Name the models behind the significant comparisons, since a count alone can hide that it is one model."""
     parts = []
     for word, sign in (("better", 1), ("worse", -1)):
-        models = dict.fromkeys(str(row["model"]) for row in held if float(str(row["mean"])) * sign > 0)
-        if models:
-            parts.append(f"{word}: {listing(list(models))}")
-    return f" ({'; '.join(parts)})" if parts else ""
+        models = held.loc[held["mean"] * sign > 0, "model"]
+        if len(models):
+            parts.append(f"{len(models)} {word} ({listing(list(dict.fromkeys(models)))})")
+    return f": {', '.join(parts)}" if parts else ""
 
 
 def _count(n: int, noun: str) -> str:

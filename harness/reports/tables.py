@@ -92,12 +92,18 @@ class Table:
     contrasts: pd.DataFrame
 
     @property
+    def heading(self) -> str:
+        """Title and task, with the word synthetic where the data is and the title does not say so."""
+        named = self.synthetic and "synthetic" not in self.title.lower()
+        return f"{self.title}{' (synthetic data)' if named else ''}, {self.task}"
+
+    @property
     def groups(self) -> list[tuple[str, str, int, bool]]:
         """Header cells of the first line: group, unit and arrow, number of columns, whether sub-headers follow."""
         heads = []
         for group, members in groupby(self.columns, key=lambda column: column.group):
             columns = list(members)
-            unit = " (%)" if columns[0].metric.percent else ""
+            unit = " (%) " if columns[0].metric.percent else " "
             heads.append((group, f"{unit}{columns[0].arrow}", len(columns), any(c.label for c in columns)))
         return heads
 

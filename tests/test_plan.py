@@ -1,0 +1,187 @@
+"""Suites to runs: identities, aliases, cells that cannot be, and what changes a content address."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness import plan as planning
+from harness.errors import InputError
+from harness.plan import Plan, Selection, load_datasets, make_plan, narrow, sources_fingerprint
+from harness.spec import VARIANTS, RunSpec, Suite
+from harness.suites import load_suite, shipped
+from tests.helpers import make_spec
+
+SHA = "a" * 64
+
+
+def expand(**fields: Any) -> Plan:
+    suite = Suite(**{"name": "t", "datasets": ("sims",), "models": ("LF-DNN",), "seeds": (2, 1), **fields})
+    return make_plan(suite, load_datasets(suite, Path()), lambda _dataset, _setting: SHA)
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_shipped_suites_expand(name: str) -> None:
+    suite, base = load_suite(name)
+    assert suite.name == name
+    expanded = make_plan(suite, load_datasets(suite, base), lambda _dataset, _setting: SHA)
+    assert expanded.runs
+    assert len({run.run_id for run in expanded.runs}) == len(expanded.runs)
+
+
+def test_quick_is_what_the_readme_says() -> None:
+    suite, base = load_suite("quick")
+    expanded = make_plan(suite, load_datasets(suite, base), lambda _dataset, _setting: SHA)
+    assert len(suite.models) >= 3
+    assert len(suite.seeds) >= 5
+    assert suite.variants == VARIANTS
+    assert all(source.dataset.synthetic for source in expanded.sources)
+    assert not any(cell.skipped or cell.alias_of for cell in expanded.cells)
+
+
+def test_paper_has_the_studys_matrix() -> None:
+    suite, base = load_suite("paper")
+    expanded = make_plan(suite, load_datasets(suite, base), lambda _dataset, _setting: SHA)
+    assert {(s.dataset.name, s.setting) for s in expanded.sources} == {
+        ("mosei", "aligned"),
+        ("mosei", "unaligned"),
+        ("sims", "unaligned"),
+    }
+    settings = {(c.dataset.name, c.model): c.setting for c in expanded.cells}
+    assert settings["mosei", "MFN"] == settings["mosei", "Graph-MFN"] == "aligned"  # Table 4's last column
+    assert settings["mosei", "LF-DNN"] == settings["mosei", "MulT"] == "unaligned"
+    assert suite.seeds == (1111, 1112, 1113, 1114, 1115)
+
+
+def test_a_variant_that_splits_the_same_is_one_record_under_two_names() -> None:
+    expanded = expand(datasets=("mosei",))
+    cells = {cell.variant: cell for cell in expanded.cells}
+    assert cells["a"].alias_of == "fg"
+    assert cells["a"].runs == cells["fg"].runs
+    assert "no named sub-features in vision" in cells["v"].skipped
+    assert not cells["v"].runs
+    assert len(expanded.runs) == 4
+
+
+def test_an_alias_alone_stands_for_itself() -> None:
+    (_, alone) = expand(datasets=("mosei",), variants=("original", "a")).cells
+    assert alone.alias_of is None
+    assert alone.runs[0].run_id == expand(datasets=("mosei",)).cells[1].runs[1 - 1].run_id
+
+
+def test_every_variant_is_its_own_run_where_both_modalities_split() -> None:
+    expanded = expand()
+    assert len(expanded.runs) == 8
+    assert [run.seed for run in expanded.cells[0].runs] == [1, 2]
+    assert [cell.runs[0].split for cell in expanded.cells] == [(), ("audio", "vision"), ("audio",), ("vision",)]
+    assert expanded.cells[0].runs[0].finegrained is None
+
+
+def test_fine_grained_options_do_not_touch_originals() -> None:
+    plain, per_head = expand(), expand(finegrained={"qkv": "per_head"})
+    assert plain.cells[0].runs == per_head.cells[0].runs
+    assert plain.cells[1].runs[0].run_id != per_head.cells[1].runs[0].run_id
+
+
+CHANGES: dict[str, Any] = {
+    "seed": 99,
+    "task": "classification",
+    "threads": 2,
+    "max_epochs": 77,
+    "hyper": {"learning_rate": 0.5},
+    "sources": "other",
+    "model": "LMF",
+}
+
+
+@pytest.mark.parametrize("field", sorted(CHANGES))
+def test_what_can_change_numbers_changes_the_address(field: str) -> None:
+    spec = make_spec()
+    assert getattr(spec, field) != CHANGES[field]
+    assert make_spec(**{field: CHANGES[field]}).run_id != spec.run_id
+
+
+def test_data_changes_the_address_and_the_metric_convention_does_not() -> None:
+    spec = make_spec()
+    assert make_spec(data={"sha256": "f" * 64}).run_id != spec.run_id
+    other = "sims" if spec.data.convention == "mosei" else "mosei"
+    assert make_spec(data={"convention": other}).run_id == spec.run_id
+
+
+@given(st.dictionaries(st.text(max_size=8), st.one_of(st.integers(), st.floats(allow_nan=False, allow_infinity=False))))
+def test_the_address_knows_values_and_not_their_order(hyper: dict[str, Any]) -> None:
+    spec = make_spec(hyper=hyper)
+    backwards = make_spec(hyper=dict(reversed(hyper.items())))
+    assert backwards.run_id == spec.run_id
+    assert RunSpec.model_validate_json(spec.model_dump_json()).run_id == spec.run_id
+    assert len(spec.run_id) == 16
+    assert make_spec(hyper={**hyper, "one more": 1}).run_id != spec.run_id
+
+
+def test_words_do_not_change_the_sources_fingerprint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = tmp_path / "models" / "m.py"
+    module.parent.mkdir()
+    monkeypatch.setattr(planning, "__file__", str(tmp_path / "plan.py"))
+
+    def fingerprint(text: str) -> str:
+        module.write_text(text, encoding="utf-8")
+        sources_fingerprint.cache_clear()
+        return sources_fingerprint()
+
+    try:
+        first = fingerprint('"""Words."""\n\ndef f(x):\n    """More words."""\n    return x + 1\n')
+        assert fingerprint('"""Other."""\ndef f(x):\n    # a comment\n    return (x + 1)\n') == first
+        assert fingerprint("def f(x):\n    return x + 2\n") != first
+        assert ast.get_docstring(ast.parse(module.read_text(encoding="utf-8"))) is None
+    finally:
+        sources_fingerprint.cache_clear()
+
+
+def test_narrowing() -> None:
+    suite, base = load_suite("paper")
+    datasets = load_datasets(suite, base)
+    narrowed, kept = narrow(suite, datasets, Selection(datasets=("mosei",), models=("MulT",), seeds=(1112,)))
+    assert [d.name for d in kept] == ["mosei"]
+    assert narrowed.models == ("MulT",)
+    assert narrowed.seeds == (1112,)
+    assert narrowed.variants == suite.variants
+    with pytest.raises(InputError, match="splits nothing in mosei"):
+        narrow(suite, datasets, Selection(datasets=("mosei",), variants=("v",)))
+    narrow(suite, datasets, Selection(variants=("v",)))  # CH-SIMS has it, so the question makes sense
+    with pytest.raises(InputError, match="not among the suite's seeds"):
+        narrow(suite, datasets, Selection(seeds=(5,)))
+    with pytest.raises(InputError, match="did you mean 'MulT'"):
+        narrow(suite, datasets, Selection(models=("Mult",)))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"report": {"metrics": ["Acc-9"]}}, "unknown metric 'Acc-9'"),
+        ({"report": {"metrics": ["Acc-7"]}}, "unknown metric 'Acc-7'"),
+        ({"hyper": {"NoNet": {}}}, "unknown model 'NoNet'"),
+        ({"models": ["NoNet"]}, "unknown model 'NoNet'"),
+        ({"datasets": ["mosei"], "variants": ["v"]}, "nothing to run"),
+        ({"datasets": ["sims", {"base": "sims", "title": "again"}]}, "two data sets are named 'sims'"),
+    ],
+)
+def test_suites_that_make_no_sense(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        expand(**fields)
+
+
+def test_each_file_is_asked_for_once() -> None:
+    asked: list[tuple[str, str]] = []
+    suite, base = load_suite("paper")
+
+    def sha256_of(dataset: Any, setting: str) -> str:
+        asked.append((dataset.name, setting))
+        return SHA
+
+    make_plan(suite, load_datasets(suite, base), sha256_of)
+    assert sorted(asked) == sorted(set(asked))
