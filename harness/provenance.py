@@ -73,7 +73,7 @@ def environment(device: str) -> dict[str, Any]:
         described |= {
             "device": torch.cuda.get_device_name(device),
             "cuda": torch.version.cuda,
-            "cudnn": torch.backends.cudnn.version(),
+            "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
             "driver": _driver(),
         }
     return described

@@ -1,7 +1,7 @@
 """MMSA's own loader and trainers, driven as the oracle of parity tests.
 
-`MMSA_run` itself cannot run without a GPU, so its steps are done here in its order: seed, loader, model, trainer, train,
-reload the best weights, test. One repair is made in memory: torch has dropped an argument that MulT's trainer passes.
+`MMSA_run` itself cannot run without a GPU, so its steps are done here in its order: seed, loader, model, trainer,
+train, reload the best weights, test. One repair is made in memory: torch has dropped an argument that MulT's trainer passes.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def run_mmsa(spec: RunSpec, feature_file: Path, weights: Path) -> Answer:
     dict
         Predictions by sample id: shape (1,) in regression, (3,) in classification.
     float
-        The best validation loss... of the last evaluation is not kept by MMSA; the test loss is.
+        The loss on the test set, rounded by MMSA to four digits.
     """
     import MMSA.data_loader as loader
     from MMSA.models import AMIO

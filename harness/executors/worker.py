@@ -6,6 +6,7 @@ import errno
 import faulthandler
 import fcntl
 import importlib
+import logging
 import multiprocessing
 import os
 import select
@@ -119,6 +120,9 @@ def _log_to(path: Path) -> None:
         reconfigure: Callable[..., None] | None = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(line_buffering=True, encoding="utf-8", errors="backslashreplace")
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(levelname)s %(message)s", force=True
+    )
 
 
 def _die_with_main() -> None:

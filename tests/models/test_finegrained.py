@@ -92,14 +92,14 @@ def test_outputs_and_features_have_the_original_shapes(model: str, variant: Vari
     assert set(features) == {"text", "audio", "vision", "fusion"}
     assert all(tensor.shape[0] == 5 and tensor.dim() == 2 for tensor in features.values())
     for modality in ("audio", "vision"):
-        site = models.entry(model).sites[modality]  # type: ignore[index]
+        site = models.entry(model).sites[modality]
         factor = 2 if model == "MulT" else 1  # MulT's feature is the pair of its two cross-modal streams
         assert features[modality].shape[1] == factor * site.width(spec.hyper)
 
 
 def test_uniform_attention_is_the_mean_of_the_values() -> None:
     block = HeadAttention(3, 4, FineGrainedOptions())
-    nn.init.zeros_(block.query[0].weight)
+    nn.init.zeros_(block.query[0].get_parameter("weight"))
     x = torch.randn(2, 5, 3, 4)
     mean = block.value[0](x).mean(dim=2, keepdim=True).expand(-1, -1, 3, -1)
     torch.testing.assert_close(block(x), block.out(mean.flatten(start_dim=-2)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from MMSA import get_config_regression
 
@@ -22,7 +24,7 @@ def test_defaults_are_mmsas(model: str, column: str) -> None:
 
 
 def test_overrides_reach_the_right_models() -> None:
-    overrides = {"*": {"batch_size": 8, "rank": 5}, "MFN": {"NN1Config": {"drop": 0.1}}}
+    overrides: dict[str, dict[str, Any]] = {"*": {"batch_size": 8, "rank": 5}, "MFN": {"NN1Config": {"drop": 0.1}}}
     mfn = models.resolve_hyper("MFN", "sims", overrides)
     assert mfn["batch_size"] == 8
     assert mfn["NN1Config"] == {"drop": 0.1, "shapes": 128}
