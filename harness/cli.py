@@ -7,6 +7,7 @@ that cannot be written); 130 interrupted, with a clean store.
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -18,6 +19,7 @@ from harness import __version__, data_commands, workflow
 from harness.display import Format, RunDisplay, err, print_error, print_rows, seconds_text
 from harness.errors import HarnessError, InputError
 from harness.plan import Selection
+from harness.store import Status
 from harness.workflow import Folders, Planned
 
 __all__ = ["app", "main", "run_command"]
@@ -53,6 +55,7 @@ Variants = Annotated[Listed | None, typer.Option("--variants", help="Only these 
 Seeds = Annotated[Listed | None, typer.Option("--seeds", help="Only these seeds.")]
 Datasets = Annotated[Listed | None, typer.Option("--datasets", help="Only these data sets.")]
 FormatOption = Annotated[Format, typer.Option("--format", help="How listings are printed.")]
+_SEED_DIGITS = 10
 
 
 class ExecutorName(StrEnum):
@@ -69,19 +72,29 @@ class Device(StrEnum):
     cuda = "cuda"
 
 
-def _split(values: Sequence[str] | None) -> tuple[str, ...]:
+def _split(values: Sequence[str] | None, option: str) -> tuple[str, ...]:
     parts = (part.strip() for value in values or () for part in value.split(","))
-    return tuple(dict.fromkeys(part for part in parts if part))
+    named = tuple(dict.fromkeys(part for part in parts if part))
+    if values and not named:  # an empty shell variable must not mean everything
+        raise InputError("nothing is named", where=option, hint="name something, or leave the option out")
+    return named
 
 
 def _selection(
     models: Listed | None, variants: Listed | None, seeds: Listed | None, datasets: Listed | None
 ) -> Selection:
-    numbers = _split(seeds)
+    numbers = _split(seeds, "--seeds")
     for text in numbers:
-        if not text.isdecimal():
-            raise InputError(f"a seed is a whole number, not '{text}'", where="--seeds")
-    return Selection(_split(datasets), _split(models), _split(variants), tuple(int(text) for text in numbers))
+        if not text.isdecimal() or len(text) > _SEED_DIGITS:
+            raise InputError(
+                f"a seed is a whole number below 2**32, not '{text}'", where="--seeds", hint="write --seeds 1111,1112"
+            )
+    return Selection(
+        _split(datasets, "--datasets"),
+        _split(models, "--models"),
+        _split(variants, "--variants"),
+        tuple(int(text) for text in numbers),
+    )
 
 
 @app.callback(invoke_without_command=True)
@@ -117,10 +130,12 @@ def _run(
     pick = _selection(models, variants, seeds, datasets)
     planned = workflow.plan_suite(suite, pick, folders, need_data=True)
     if dry_run:
-        _dry_run(planned, workers, how)
+        _dry_run(planned, workers, how, retry_failed=retry_failed)
         return
-    _announce(planned, quiet)
-    waiting = sum(planned.store.status(r) != "done" for r in planned.plan.runs)
+    statuses = Counter(planned.store.status(r) for r in planned.plan.runs)
+    if not quiet:
+        _announce(planned, statuses, retry_failed=retry_failed)
+    waiting = statuses["missing"] + (statuses["failed"] if retry_failed else 0)
     chosen: Literal["auto", "cpu", "cuda"] | None = device.value if device else None
     with RunDisplay(waiting, quiet=quiet) as display:
         outcome = workflow.run_suite(
@@ -129,36 +144,47 @@ def _run(
     if outcome.interrupted:
         err.print(f"interrupted: {len(outcome.not_run)} run(s) left; the same command goes on from here")
         raise typer.Exit(130)
-    rows = workflow.status_rows(planned)
+    _summary(workflow.status_rows(planned), how)
     if report:
         page, *_ = workflow.make_report(planned, folders)
         err.print(f"report: {page}", soft_wrap=True)
-    _summary(rows, how)
     if outcome.failed:
         err.print("run again with --retry-failed to try failed runs again", soft_wrap=True)
         raise typer.Exit(1)
 
 
-def _announce(planned: Planned, quiet: bool) -> None:
+def _announce(planned: Planned, statuses: Counter[Status], *, retry_failed: bool) -> None:
     """Say before the first run what will happen, and which cells cannot be."""
-    if quiet:
-        return
     plan = planned.plan
-    done = sum(planned.store.status(r) == "done" for r in plan.runs)
-    err.print(f"suite {plan.suite.name}: {len(plan.runs)} runs, {done} of them done already", soft_wrap=True)
+    left_out = "" if retry_failed or not statuses["failed"] else f", {statuses['failed']} failed before and left alone"
+    err.print(
+        f"suite {plan.suite.name}: {len(plan.runs)} runs, {statuses['done']} of them done already{left_out}",
+        soft_wrap=True,
+    )
+    _mention_outdated(planned)
     if any(source.dataset.synthetic for source in plan.sources):
         err.print("its data are synthetic: the numbers say nothing about real data", soft_wrap=True)
     for reason in dict.fromkeys(cell.skipped for cell in plan.cells if cell.skipped):
         err.print(f"not run: {reason}", soft_wrap=True)
     shared = {(c.dataset.title, c.variant, c.alias_of) for c in plan.cells if c.alias_of}
     for title, variant, other in sorted(shared, key=str):
-        err.print(f"{title}: -{variant} is the same run as -{other}, run once and shown under both names")
+        err.print(
+            f"{title}: -{variant} is the same run as -{other}, run once and shown under both names", soft_wrap=True
+        )
 
 
-def _dry_run(planned: Planned, workers: int | None, how: Format) -> None:
-    rows, seconds = workflow.dry_run(planned, workers)
+def _mention_outdated(planned: Planned) -> None:
+    """Say where records went that a change of sources or data has put out of date."""
+    if count := workflow.outdated(planned):
+        err.print(
+            f"{count} missing run(s) have records made from other sources, data or hyper-parameters: those do not count",
+            soft_wrap=True,
+        )
+
+
+def _dry_run(planned: Planned, workers: int | None, how: Format, *, retry_failed: bool) -> None:
+    rows, todo, seconds = workflow.dry_run(planned, workers, retry_failed=retry_failed)
     print_rows(rows, how, title=f"suite {planned.plan.suite.name}")
-    todo = sum(row["status"] != "done" for row in rows)
     guess = f", about {seconds_text(seconds)}" if seconds else ""
     unknown = "" if seconds is not None or not todo else ", time unknown: no record of the same kind yet"
     err.print(f"{todo} of {len(rows)} runs to do{guess}{unknown}")
@@ -170,7 +196,9 @@ def _summary(rows: list[dict[str, object]], how: Format) -> None:
         return
     for row in rows:
         if row["status"] == "failed":
-            err.print(f"failed: {row['model']} -{row['variant']} {row['dataset']} seed {row['seed']}: {row['reason']}")
+            name = row["model"] if row["variant"] == "original" else f"{row['model']}-{row['variant']}"
+            where = f"{row['dataset']} {row['task']} seed {row['seed']}"
+            err.print(f"failed: {name} {where}: {row['reason']}", soft_wrap=True)
     counts = {status: sum(row["status"] == status for row in rows) for status in ("done", "failed", "missing")}
     err.print(", ".join(f"{count} {status}" for status, count in counts.items()))
 
@@ -195,6 +223,7 @@ def _status(
     print_rows(rows, how, title=f"suite {planned.plan.suite.name}")
     counts = {status: sum(row["status"] == status for row in rows) for status in ("done", "failed", "missing")}
     err.print(", ".join(f"{count} {status}" for status, count in counts.items()))
+    _mention_outdated(planned)
     if counts["failed"]:
         raise typer.Exit(1)
 

@@ -156,8 +156,9 @@ class DatasetSpec(_Frozen):
         for name, setting in self.settings.items():
             if missing := [m for m in MODALITIES if m not in setting.lengths]:
                 raise ValueError(f"settings.{name}.lengths is missing: {', '.join(missing)}")
-            if setting.file is None and self.synthetic is None:
-                raise ValueError(f"settings.{name}.file is missing (only a synthetic set has no file)")
+            if (setting.file is None) != (self.synthetic is not None):
+                wrong = "is missing" if setting.file is None else "and synthetic exclude each other"
+                raise ValueError(f"settings.{name}.file {wrong}")
         return self
 
     def splits(self, variant: Variant) -> tuple[NonVerbal, ...]:

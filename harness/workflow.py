@@ -30,6 +30,7 @@ __all__ = [
     "Planned",
     "dry_run",
     "make_report",
+    "outdated",
     "plan_suite",
     "run_suite",
     "status_rows",
@@ -138,25 +139,30 @@ def _all_missing(errors: Sequence[DataError]) -> DataError:
     return DataError(f"{len(errors)} feature files are missing:\n  {listed}", hint=errors[0].hint)
 
 
-def dry_run(planned: Planned, workers: int | None) -> tuple[list[dict[str, Any]], float | None]:
-    """List what a suite would run, and estimate how long the missing runs take.
+def dry_run(
+    planned: Planned, workers: int | None, *, retry_failed: bool = False
+) -> tuple[list[dict[str, Any]], int, float | None]:
+    """List what a suite would run, and estimate how long that takes.
 
     Returns
     -------
     list of dict
         One row a run: data set, task, model, variant, seed, run id, status.
+    int
+        How many of them would be tried.
     float or None
         Seconds until the end, from the mean wall time of records of the same model, data set and variant; None
-        where some missing run has no such record.
+        where some run to try has no such record.
     """
     rows = [
         {**_run_row(run), "status": planned.store.status(run), "seconds": _typical_seconds(run, planned.store)}
         for run in planned.plan.runs
     ]
-    waiting = [row["seconds"] for row in rows if row["status"] != "done"]
+    tried = {"missing", "failed"} if retry_failed else {"missing"}
+    waiting = [row["seconds"] for row in rows if row["status"] in tried]
     slots = workers_for(planned.plan.suite.threads, workers)
     known = all(seconds is not None for seconds in waiting)
-    return rows, (sum(waiting) / min(slots, max(1, len(waiting))) if known else None)
+    return rows, len(waiting), (sum(waiting) / min(slots, max(1, len(waiting))) if known else None)
 
 
 def _typical_seconds(run: RunSpec, store: RunStore) -> float | None:
@@ -234,6 +240,12 @@ def status_rows(planned: Planned) -> list[dict[str, Any]]:
         reason = f"{failure.kind}: {failure.reason}" if failure else ""
         rows.append({**_run_row(run), "status": planned.store.status(run), "reason": reason})
     return rows
+
+
+def outdated(planned: Planned) -> int:
+    """Count runs without a record for which one made from other sources, data or hyper-parameters exists."""
+    store = planned.store
+    return sum(store.status(run) == "missing" and store.relatives(run) > 0 for run in planned.plan.runs)
 
 
 def _run_row(run: RunSpec) -> dict[str, Any]:

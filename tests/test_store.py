@@ -550,3 +550,15 @@ def test_json_of_numpy_paths_and_lone_surrogates(tmp_path: Path) -> None:
 def test_json_keys_are_sorted(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", {"b": 1, "a": {"d": 1, "c": 2}})
     assert (tmp_path / "a.json").read_text() == '{\n "a": {\n  "c": 2,\n  "d": 1\n },\n "b": 1\n}\n'
+
+
+def test_relatives_are_records_of_the_same_place_with_other_contents(tmp_path: Path) -> None:
+    store = RunStore(tmp_path)
+    store.prepare()
+    asked = make_spec()
+    assert store.relatives(asked) == 0
+    fake_record(store, make_spec(sources="older"))
+    fake_record(store, make_spec(seed=asked.seed + 1))
+    assert store.relatives(asked) == 1
+    fake_record(store, asked)
+    assert store.relatives(asked) == 1

@@ -85,6 +85,16 @@ class RunStore:
             return "done"
         return "failed" if (self._failed(spec) / FAILURE_FILE).is_file() else "missing"
 
+    def relatives(self, spec: RunSpec) -> int:
+        """Count records of the same model, variant, task, data set and seed whose other contents differ from `spec`.
+
+        Such a record was made from other sources, another feature file or other hyper-parameters: it is no answer
+        to what is asked now, but whoever changed those may wonder where it went.
+        """
+        place = self.folder(spec)
+        alike = place.name.removesuffix(spec.run_id)
+        return sum(path.parent != place for path in place.parent.glob(f"{alike}*/{RECORD_FILE}"))
+
     def begin(self, spec: RunSpec) -> Path:
         """Return a fresh folder to write a run into; it belongs to this process until published or discarded.
 
