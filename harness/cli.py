@@ -177,7 +177,7 @@ def _mention_outdated(planned: Planned) -> None:
     """Say where records went that a change of sources or data has put out of date."""
     if count := workflow.outdated(planned):
         err.print(
-            f"{count} missing run(s) have records made from other sources, data or hyper-parameters: those do not count",
+            f"{count} missing run(s) have records from other sources, data or hyper-parameters: those do not count",
             soft_wrap=True,
         )
 

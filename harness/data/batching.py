@@ -45,7 +45,8 @@ class Batch:
     """One mini-batch on the training device.
 
     ``text`` (B, L, d) or (B, 3, L), ``audio`` (B, L_a, d_a), ``vision`` (B, L_v, d_v), ``labels`` by name: scores
-    (B, 1), or classes (B,) in classification; ``index`` (B,) holds the samples' positions in the split.
+    (B, 1), or classes (B,) in classification; ``index`` (B,) holds the samples' positions in the split, ``lengths``
+    the true numbers of audio and vision steps (B,), where the file tells them (on the CPU: packing wants them there).
     """
 
     text: torch.Tensor
@@ -53,6 +54,7 @@ class Batch:
     vision: torch.Tensor
     labels: dict[str, torch.Tensor]
     index: NDArray[np.int64]
+    lengths: dict[str, torch.Tensor]
 
     @property
     def label(self) -> torch.Tensor:
@@ -89,6 +91,7 @@ class Batches:
         self._task: Task = task
         self._arrays = {m: _array(split, key) for m, key in vars(inputs).items()}
         self._labels = _labels(split, task)
+        self._lengths = {m: split.arrays[f"{m}_lengths"] for m in ("audio", "vision") if f"{m}_lengths" in split.arrays}
 
     def __len__(self) -> int:
         return -(-len(self.split) // self.batch_size)
@@ -110,7 +113,8 @@ class Batches:
             index = order[start : start + self.batch_size]
             tensors = {m: self._tensor(np.take(array, index, axis=0)) for m, array in self._arrays.items()}
             labels = {name: self._label(np.take(array, index)) for name, array in self._labels.items()}
-            yield Batch(tensors["text"], tensors["audio"], tensors["vision"], labels, index)
+            lengths = {m: torch.from_numpy(np.take(array, index)) for m, array in self._lengths.items()}
+            yield Batch(tensors["text"], tensors["audio"], tensors["vision"], labels, index, lengths)
 
     def _tensor(self, array: NDArray[Any]) -> torch.Tensor:
         tensor = torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))

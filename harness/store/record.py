@@ -73,7 +73,7 @@ class Record:
             return pd.read_parquet(path)
 
     def history(self) -> list[dict[str, Any]]:
-        """Return one entry per epoch: ``epoch``, ``train_loss``, ``valid_loss``, ``learning_rate``, ``seconds``, ``best``."""
+        """Return one entry per epoch, as `harness.training.loop.Epoch` has it: losses, learning rate, best, seconds."""
         path = self.folder / "history.jsonl"
         with reading(path):
             return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]

@@ -106,14 +106,16 @@ class Trainer:
         """Train for one epoch, validate, and keep the weights if they are the best so far."""
         started = time.perf_counter()
         number = self.epoch + 1
+        if number == 1:
+            self.recipe.prepare(self.train)
         self.model.train()
-        self.recipe.start_epoch()
+        self.recipe.start_epoch(number)
         total = 0.0
         for batch in self.train:
             total += self.recipe.train_batch(batch)
         train_loss = total / len(self.train)
         rate = self.recipe.learning_rate
-        valid_loss = round(evaluate(self.model, self.recipe, self.valid), 4)
+        valid_loss = round(evaluate(self.recipe, self.valid), 4)
         if not (math.isfinite(train_loss) and math.isfinite(valid_loss)):
             raise RunError(
                 f"training diverged: loss {train_loss:g}, validation loss {valid_loss:g}",
@@ -170,27 +172,26 @@ class Trainer:
 
 
 def evaluate(
-    model: nn.Module,
     recipe: Recipe,
     passes: Iterable[Batch],
-    seen: Callable[[Batch, Mapping[str, torch.Tensor]], None] | None = None,
+    seen: Callable[[Batch, Mapping[str, Any]], None] | None = None,
 ) -> float:
     """Pass over a split in evaluation mode and return the mean of the batches' losses.
 
     Parameters
     ----------
-    model, recipe
-        What to evaluate and by which loss.
+    recipe : Recipe
+        Holds the model, how to call it, and by which loss to judge it.
     passes : iterable of Batch
         A `Batches` gives a shuffled pass, as MMSA's test has; ``in_order()`` one in file order.
     seen : callable, optional
         Gets every batch and the model's outputs on it.
     """
-    model.eval()
+    recipe.model.eval()
     total, count = 0.0, 0
     with torch.no_grad():
         for batch in passes:
-            outputs = model(batch.text, batch.audio, batch.vision)
+            outputs = recipe.forward(batch)
             total += recipe.evaluation_loss(outputs, batch).item()
             count += 1
             if seen is not None:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from harness.data.batching import Batch
+from harness.data.batching import Batch, Batches
 from harness.spec import Task
 
 __all__ = ["RECIPES", "LmfRecipe", "MultRecipe", "Recipe", "TfnRecipe", "make_recipe"]
@@ -42,23 +42,31 @@ class Recipe:
         """Epochs without a better validation loss after which training ends."""
         return int(self.hyper["early_stop"])
 
-    def start_epoch(self) -> None:
-        """Prepare an epoch's pass over the training set."""
+    def prepare(self, train: Batches) -> None:
+        """Do what the reference does once before the first epoch, a pass over the training set included."""
+
+    def start_epoch(self, epoch: int) -> None:
+        """Prepare the pass over the training set of epoch number `epoch`, from 1."""
 
     def train_batch(self, batch: Batch) -> float:
         """Learn from one batch and return its loss."""
         self.optimizer.zero_grad()
-        loss = self.loss(self.model(batch.text, batch.audio, batch.vision), batch)
+        loss = self.loss(self.forward(batch), batch)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         return float(loss.item())
 
-    def loss(self, outputs: Mapping[str, torch.Tensor], batch: Batch) -> torch.Tensor:
+    def forward(self, batch: Batch) -> Mapping[str, Any]:
+        """Call the model the way its family takes a batch."""
+        outputs: Mapping[str, Any] = self.model(batch.text, batch.audio, batch.vision)
+        return outputs
+
+    def loss(self, outputs: Mapping[str, Any], batch: Batch) -> torch.Tensor:
         """Return the loss that a batch is trained on."""
         loss: torch.Tensor = self.criterion(outputs["M"], batch.label)
         return loss
 
-    def evaluation_loss(self, outputs: Mapping[str, torch.Tensor], batch: Batch) -> torch.Tensor:
+    def evaluation_loss(self, outputs: Mapping[str, Any], batch: Batch) -> torch.Tensor:
         """Return the loss by which epochs are compared on the validation set."""
         loss: torch.Tensor = self.criterion(outputs["M"], batch.label)
         return loss
@@ -127,8 +135,9 @@ class MultRecipe(Recipe):
         """Adam without weight decay: MulT's configuration holds one, its trainer never reads it."""
         return torch.optim.Adam(self.model.parameters(), lr=self.hyper["learning_rate"])
 
-    def start_epoch(self) -> None:
+    def start_epoch(self, epoch: int) -> None:
         """Begin a new sum of gradients."""
+        del epoch
         self._left = int(self.hyper["update_epochs"])
 
     def train_batch(self, batch: Batch) -> float:
@@ -136,7 +145,7 @@ class MultRecipe(Recipe):
         if self._left == self.hyper["update_epochs"]:
             self.optimizer.zero_grad()
         self._left -= 1
-        loss = self.loss(self.model(batch.text, batch.audio, batch.vision), batch)
+        loss = self.loss(self.forward(batch), batch)
         loss.backward()  # type: ignore[no-untyped-call]
         if self.hyper["grad_clip"] != -1.0:
             trained = [p for p in self.model.parameters() if p.requires_grad]

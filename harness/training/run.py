@@ -134,10 +134,10 @@ def execute(job: Job, report: Callable[[dict[str, Any]], None]) -> None:
     run.trainer.run(on_epoch)
     taps = models.entry(spec.model).taps
     test = _Observation(run.model, taps)
-    evaluate(run.model, run.recipe, run.batches["test"], test)
+    evaluate(run.recipe, run.batches["test"], test)
     test.close()
     valid = _Observation(run.model, None)
-    evaluate(run.model, run.recipe, run.batches["valid"].in_order(), valid)
+    evaluate(run.recipe, run.batches["valid"].in_order(), valid)
     _log.info("best epoch %d of %d, stopped by %s", run.trainer.best_epoch, run.trainer.epoch, run.trainer.stopped)
     _write(job, job.draft, run, {"test": test, "valid": valid}, time.perf_counter() - started)
     store.publish(spec, job.draft)
@@ -165,7 +165,7 @@ class _Observation:
 
         return hook
 
-    def __call__(self, batch: Batch, outputs: Mapping[str, torch.Tensor]) -> None:
+    def __call__(self, batch: Batch, outputs: Mapping[str, Any]) -> None:
         self._index.append(batch.index)
         self._columns.setdefault("pred", []).append(_array(outputs["M"]))
         self._columns.setdefault("label", []).append(_array(batch.label).reshape(-1))
