@@ -16,9 +16,10 @@ from typing import Annotated, Literal
 import typer
 
 from harness import __version__, data_commands, workflow
+from harness.data import Finding
 from harness.display import Format, RunDisplay, err, print_error, print_rows, seconds_text
 from harness.errors import HarnessError, InputError
-from harness.plan import Selection
+from harness.plan import Selection, Source
 from harness.store import Status
 from harness.workflow import Folders, Planned
 
@@ -139,7 +140,13 @@ def _run(
     chosen: Literal["auto", "cpu", "cuda"] | None = device.value if device else None
     with RunDisplay(waiting, quiet=quiet) as display:
         outcome = workflow.run_suite(
-            planned, folders, workers=workers, device=chosen, retry_failed=retry_failed, observer=display
+            planned,
+            folders,
+            workers=workers,
+            device=chosen,
+            retry_failed=retry_failed,
+            observer=display,
+            notice=_notice,
         )
     if outcome.interrupted:
         err.print(f"interrupted: {len(outcome.not_run)} run(s) left; the same command goes on from here")
@@ -151,6 +158,13 @@ def _run(
     if outcome.failed:
         err.print("run again with --retry-failed to try failed runs again", soft_wrap=True)
         raise typer.Exit(1)
+
+
+def _notice(source: Source, finding: Finding) -> None:
+    """Say what is odd about a feature file that can be used all the same."""
+    if finding.level == "warning":
+        title, where = source.dataset.title, f"{source.setting}, {finding.where}"
+        err.print(f"data: {title} ({where}): {finding.message}", soft_wrap=True)
 
 
 def _announce(planned: Planned, statuses: Counter[Status], *, retry_failed: bool) -> None:

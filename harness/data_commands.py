@@ -158,6 +158,8 @@ def _synthesize(
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:
     """Write a synthetic data set in MMSA's file format."""
+    if out.is_dir():
+        raise InputError("that is a folder", where=str(out), hint="name the file to write")
     if out.exists() and not force:
         raise InputError("the file exists already", where=str(out), hint="name another, or add --force")
     definition = load_definition(

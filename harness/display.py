@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import sys
 import time
 from collections import Counter
@@ -18,14 +19,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, StoreError
 from harness.executors import Event, Failed, Finished, Started
 from harness.spec import RunSpec
 
 __all__ = ["Format", "RunDisplay", "err", "print_error", "print_rows", "seconds_text"]
 
-err = Console(stderr=True, highlight=False)
+err = Console(stderr=True, highlight=False, markup=False, emoji=False)
 _REFRESH = 4
+_UNBOUND = 400
+"""Columns of a table that no terminal shows: a file or a pipe has no edge to fold at."""
 
 
 class Format(StrEnum):
@@ -37,7 +40,29 @@ class Format(StrEnum):
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], how: Format, *, title: str = "") -> None:
-    """Print rows on standard output: a table for people, or JSON or CSV and nothing else."""
+    """Print rows on standard output: a table for people, or JSON or CSV and nothing else.
+
+    Raises
+    ------
+    StoreError
+        If standard output cannot be written, because it goes to a full disk for example.
+    """
+    try:
+        _print_rows(rows, how, title)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise  # whoever reads has seen enough; typer ends the command quietly
+    except OSError as error:
+        # What is left in the buffer would fail once more at exit, with a traceback.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise StoreError(
+            f"cannot write the listing: {error.strerror or error}",
+            where="standard output",
+            hint="free some space, or send it elsewhere",
+        ) from error
+
+
+def _print_rows(rows: Sequence[Mapping[str, Any]], how: Format, title: str) -> None:
     if how is Format.json:
         sys.stdout.write(json.dumps(list(rows), indent=1, ensure_ascii=False, default=str, allow_nan=False) + "\n")
         return
@@ -47,11 +72,15 @@ def print_rows(rows: Sequence[Mapping[str, Any]], how: Format, *, title: str = "
         writer.writeheader()
         writer.writerows(rows)
         return
-    out = Console(highlight=False)
+    out = Console(highlight=False, markup=False, emoji=False)
+    if not out.is_terminal:
+        out.width = _UNBOUND
     if not rows:
         out.print("nothing to show")
         return
-    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    if title:  # not as the table's own title, which is folded to the table's width
+        out.print(Text(title, style="italic"), soft_wrap=True)
+    table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         number = all(isinstance(row.get(column), (int, float)) or row.get(column) is None for row in rows)
         table.add_column(column.replace("_", " "), justify="right" if number else "left", overflow="fold")

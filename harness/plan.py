@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,8 @@ from typing import Any, TypeVar
 
 from harness import metrics, models
 from harness.data.definitions import load_definition
-from harness.errors import InputError
+from harness.errors import DataError, InputError
+from harness.models.entry import ModelEntry
 from harness.spec import DatasetSpec, RunData, RunSpec, SettingName, Suite, Task, Variant
 from harness.yamlfile import suggest
 
@@ -32,7 +34,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Selection:
-    """What a user picked from a suite on the command line; empty means everything."""
+    """What a user picked on the command line; empty means everything. Seeds need not be the suite's own."""
 
     datasets: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
@@ -93,7 +95,10 @@ def load_datasets(suite: Suite, base: Path) -> tuple[DatasetSpec, ...]:
     InputError
         If one is unknown, wrong, or two bear the same name.
     """
-    loaded = tuple(load_definition(ref, base=base) for ref in suite.datasets)
+    try:
+        loaded = tuple(load_definition(ref, base=base) for ref in suite.datasets)
+    except DataError as error:
+        raise DataError(error.what, where=error.where or "datasets of the suite", hint=error.hint) from error
     names = [d.name for d in loaded]
     for name in names:
         if names.count(name) > 1:
@@ -104,7 +109,7 @@ def load_datasets(suite: Suite, base: Path) -> tuple[DatasetSpec, ...]:
 
 
 def narrow(suite: Suite, datasets: Sequence[DatasetSpec], pick: Selection) -> tuple[Suite, tuple[DatasetSpec, ...]]:
-    """Keep only what was picked on the command line.
+    """Keep only what was picked on the command line; seeds may be new ones.
 
     Raises
     ------
@@ -112,12 +117,12 @@ def narrow(suite: Suite, datasets: Sequence[DatasetSpec], pick: Selection) -> tu
         If something picked is not in the suite, or a variant picked by name splits nothing in any of its data sets.
     """
     for model in pick.models:
-        models.entry(model)
+        _known(model, "--models")
     kept = tuple(d for d in datasets if d.name in _pick("datasets", [d.name for d in datasets], pick.datasets))
     changes: dict[str, Any] = {
         "models": _pick("models", suite.models, pick.models),
         "variants": _pick("variants", suite.variants, pick.variants),
-        "seeds": _pick("seeds", suite.seeds, pick.seeds),
+        "seeds": pick.seeds or suite.seeds,
     }
     for variant in pick.variants:
         if all(d.canonical(variant) is None for d in kept):  # type: ignore[arg-type]
@@ -205,10 +210,8 @@ def _pick(field: str, offered: Sequence[Named], picked: Sequence[Named]) -> tupl
 
 def _check_names(suite: Suite, datasets: Sequence[DatasetSpec]) -> None:
     for model in suite.models:
-        models.entry(model)
-    for section in suite.hyper:
-        if section != "*":
-            models.entry(section)
+        _known(model, "models")
+    _check_hyper(suite, datasets)
     known = {m.name for d in datasets for task in suite.tasks for m in metrics.metrics_for(task, d.convention)}
     for name in suite.report.metrics or ():
         if name not in known:
@@ -217,6 +220,35 @@ def _check_names(suite: Suite, datasets: Sequence[DatasetSpec]) -> None:
                 where="report.metrics",
                 hint=f"these tasks and data sets have: {', '.join(sorted(known))}",
             )
+
+
+def _known(model: str, where: str) -> ModelEntry:
+    try:
+        return models.entry(model)
+    except InputError as error:
+        raise InputError(error.what, where=where, hint=error.hint) from None
+
+
+def _check_hyper(suite: Suite, datasets: Sequence[DatasetSpec]) -> None:
+    """Check what resolving the models' own overrides does not: keys of ``*`` that no model has, NaN, infinities."""
+    columns = {d.hyperparameters for d in datasets}
+    known = {key for name in models.names() for column in columns for key in models.entry(name).defaults(column) or {}}
+    for section, values in suite.hyper.items():
+        if section != "*":
+            _known(section, f"hyper.{section}")
+        for key, value in values.items():
+            if section == "*" and key not in known:
+                raise InputError(
+                    f"no model has a hyper-parameter '{key}'{suggest(key, sorted(known))}",
+                    where=f"hyper.*.{key}",
+                    hint="mend its name, or leave it out",
+                )
+            try:
+                json.dumps(value, allow_nan=False, default=str)
+            except ValueError:  # JSON has one null for all of them: such runs would share an id
+                raise InputError(
+                    f"not a finite number: {value!r}", where=f"hyper.{section}.{key}", hint="give a finite one"
+                ) from None
 
 
 def _cell(

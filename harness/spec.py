@@ -7,6 +7,7 @@ extractor), ``a`` and ``v`` (acoustic or visual modality alone), after Section 4
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -227,7 +228,7 @@ class RunSpec(_Frozen):
     max_epochs: Annotated[int, Field(ge=1)]
     sources: str
 
-    @property
+    @functools.cached_property
     def run_id(self) -> str:
         """The content address: 16 hexadecimal digits over everything above but the metric convention.
 

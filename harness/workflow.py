@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any, Literal
 import platformdirs
 
 from harness import provenance
-from harness.data import fingerprint, locate, open_features
+from harness.data import Finding, fingerprint, locate, open_features
 from harness.data.definitions import setting_of
 from harness.errors import DataError, InputError
 from harness.executors import LocalExecutor, Observer, Outcome, workers_for
@@ -173,6 +173,10 @@ def _typical_seconds(run: RunSpec, store: RunStore) -> float | None:
     return sum(times) / len(times) if times else None
 
 
+def _ignore(_source: Source, _finding: Finding) -> None:
+    """Notice nothing."""
+
+
 def run_suite(
     planned: Planned,
     folders: Folders,
@@ -181,8 +185,9 @@ def run_suite(
     device: Literal["auto", "cpu", "cuda"] | None = None,
     retry_failed: bool = False,
     observer: Observer,
+    notice: Callable[[Source, Finding], None] = _ignore,
 ) -> Outcome:
-    """Run what a suite's store does not hold yet.
+    """Run what a suite's store does not hold yet; tell `notice` what is odd about the data.
 
     Failed runs stay failed unless `retry_failed`; they come back under ``failed`` of the outcome then as before.
 
@@ -197,24 +202,25 @@ def run_suite(
     executor = LocalExecutor(workers=workers, time_limit=plan.suite.time_limit)
     workers_for(plan.suite.threads, workers)
     store.prepare()
-    runs = [r for r in plan.runs if retry_failed or store.status(r) != "failed"]
-    open_runs = [r for r in runs if store.status(r) != "done"]
+    tried = {"missing", "failed"} if retry_failed else {"missing"}
+    statuses = {run.run_id: store.status(run) for run in plan.runs}
+    open_runs = [run for run in plan.runs if statuses[run.run_id] in tried]
     where = _choose_device(device or plan.suite.device) if open_runs else "cpu"
-    features = {
-        (source.dataset.name, source.setting): _converted(source, planned, folders)
-        for source in plan.sources
-        if any((r.data.dataset, r.data.setting) == (source.dataset.name, source.setting) for r in open_runs)
-    }
+    needed = {(run.data.dataset, run.data.setting) for run in open_runs}
+    features: dict[tuple[str, str], Path] = {}
+    for source in plan.sources:
+        key = (source.dataset.name, source.setting)
+        if key in needed:
+            opened = open_features(planned.files[key], source.dataset, source.setting, folders.cache)
+            features[key] = opened.folder
+            for finding in opened.findings:
+                notice(source, finding)
     jobs = [Job(run, features[run.data.dataset, run.data.setting], store.root, where) for run in open_runs]
     outcome = executor.run(jobs, store, observer=observer)
-    outcome.already.extend(r for r in runs if r not in open_runs)
-    outcome.failed.extend(r for r in plan.runs if r not in runs)
+    outcome.already.extend(run for run in plan.runs if statuses[run.run_id] == "done")
+    if not retry_failed:
+        outcome.failed.extend(run for run in plan.runs if statuses[run.run_id] == "failed")
     return outcome
-
-
-def _converted(source: Source, planned: Planned, folders: Folders) -> Path:
-    path = planned.files[source.dataset.name, source.setting]
-    return open_features(path, source.dataset, source.setting, folders.cache).folder
 
 
 def _choose_device(asked: Literal["auto", "cpu", "cuda"]) -> str:

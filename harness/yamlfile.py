@@ -17,26 +17,44 @@ Model = TypeVar("Model", bound=BaseModel)
 _SHOWN = 8
 
 
+class _Loader(yaml.SafeLoader):
+    """`yaml.SafeLoader`, but a field given twice is an error: it would keep the last one and say nothing."""
+
+    def compose_mapping_node(self, anchor: Any) -> Any:
+        node = super().compose_mapping_node(anchor)
+        seen = set()
+        for key, _ in node.value:
+            name = (key.tag, key.value) if isinstance(key, yaml.ScalarNode) else None
+            if name in seen:
+                raise yaml.MarkedYAMLError(problem=f"'{key.value}' is given twice", problem_mark=key.start_mark)
+            if name is not None:
+                seen.add(name)
+        return node
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML mapping with `yaml.safe_load`: no code runs.
+    """Read a YAML mapping as `yaml.safe_load` does: no code runs.
 
     Raises
     ------
     InputError
-        If the file is missing, not UTF-8, not YAML, or not a mapping.
+        If the file is missing, not UTF-8, not YAML, names a field twice, or is not a mapping.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise InputError(f"cannot read the file: {error.strerror}", where=str(path)) from error
+        raise InputError(
+            f"cannot read the file: {error.strerror or error}", where=str(path), hint="check the path and permissions"
+        ) from error
     except UnicodeDecodeError as error:
         raise InputError("the file is not UTF-8 text", where=str(path), hint="save it as UTF-8 YAML") from error
     try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        data = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+    # Impossible dates, endless numbers and bottomless nesting are not the YAML library's own errors.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark is not None else ""
-        problem = getattr(error, "problem", None) or str(error)
+        problem = getattr(error, "problem", None) or str(error).split("\n", maxsplit=1)[0]
         raise InputError(f"not valid YAML: {problem}", where=f"{path}{line}", hint="mend the syntax there") from error
     if not isinstance(data, dict):
         raise InputError(
@@ -52,7 +70,10 @@ def validate(model: type[Model], data: dict[str, Any], *, where: str) -> Model:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        lines = [_line(problem, model) for problem in error.errors(include_url=False)]
+        problems = error.errors(include_url=False)
+    # Where items of a list are wrong, pydantic adds that it is too short without them.
+    inner = {problem["loc"][:depth] for problem in problems for depth in range(len(problem["loc"]))}
+    lines = [_line(p, model) for p in problems if not (p["type"] == "too_short" and p["loc"] in inner)]
     more = f"\n  ... and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
     raise InputError(
         f"{len(lines)} field(s) are wrong:\n  " + "\n  ".join(lines[:_SHOWN]) + more,
@@ -69,8 +90,10 @@ def suggest(word: str, known: list[str]) -> str:
 
 
 def _line(problem: Any, model: type[BaseModel]) -> str:
-    place = ".".join(str(part) for part in problem["loc"]) or "(the whole)"
-    message = str(problem["msg"]).removeprefix("Value error, ")
+    place = ".".join(str(part) for part in problem["loc"])
+    message = str(problem["msg"]).removeprefix("Value error, ").replace("Tuple", "List").replace("tuple", "list")
+    if not place:  # it concerns several fields, and names them
+        return message
     if problem["type"] == "extra_forbidden":
         known = list(model.model_fields) if len(problem["loc"]) == 1 else []
         return f"{place}: unknown field{suggest(str(problem['loc'][-1]), known)}"

@@ -24,7 +24,7 @@ def load_suite(ref: str) -> tuple[Suite, Path]:
     Parameters
     ----------
     ref : str
-        A shipped name such as ``quick``, or a path ending in ``.yaml`` or ``.yml``.
+        A shipped name such as ``quick``, or a path of a YAML file.
 
     Returns
     -------
@@ -38,10 +38,9 @@ def load_suite(ref: str) -> tuple[Suite, Path]:
     InputError
         If there is no such suite or a field is wrong.
     """
-    path = Path(ref)
-    if path.suffix.lower() in {".yaml", ".yml"} or len(path.parts) > 1:
+    path, names = Path(ref), shipped()
+    if ref not in names and (path.suffix.lower() in {".yaml", ".yml"} or len(path.parts) > 1 or path.is_file()):
         return validate(Suite, read_yaml(path), where=str(path)), path.resolve().parent
-    names = shipped()
     if ref not in names:
         raise InputError(
             f"unknown suite '{ref}'{suggest(ref, list(names))}",
