@@ -113,7 +113,8 @@ def _git_state() -> dict[str, Any] | None:
     folder = Path(sys.modules["harness"].__file__ or ".").resolve().parent
 
     def git(*words: str) -> str:
-        command = ["git", "-C", str(folder), *words]
+        # A worker may be killed at any moment: without the flag `git status` could leave its index lock behind.
+        command = ["git", "--no-optional-locks", "-C", str(folder), *words]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()  # noqa: S603 -- fixed words
 
     try:
