@@ -10,6 +10,7 @@ import platform
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -20,7 +21,7 @@ import psutil
 from harness import __version__
 from harness.spec import RunSpec
 
-__all__ = ["collect", "environment", "of_report"]
+__all__ = ["collect", "environment", "environment_key", "git_state", "of_report"]
 
 _PACKAGES = ("torch", "MMSA", "transformers", "numpy", "scipy", "scikit-learn", "pandas", "pyarrow", "safetensors")
 
@@ -33,8 +34,8 @@ def collect(spec: RunSpec, device: str) -> dict[str, Any]:
     return {
         "harness": __version__,
         "environment": where,
-        "environment_key": _digest(where),
-        "git": _git_state(),
+        "environment_key": environment_key(where),
+        "git": git_state(),
         "host": socket.gethostname(),
         "worker_pid": os.getpid(),
         "threads": torch.get_num_threads(),
@@ -49,7 +50,7 @@ def of_report() -> dict[str, Any]:
     """Return what rendered a report: the versions that computed and tested its numbers."""
     return {
         "harness": __version__,
-        "git": _git_state(),
+        "git": git_state(),
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in ("numpy", "scipy", "statsmodels", "pandas")},
     }
@@ -79,7 +80,8 @@ def environment(device: str) -> dict[str, Any]:
     return described
 
 
-def _digest(described: dict[str, Any]) -> str:
+def environment_key(described: Mapping[str, Any]) -> str:
+    """Return 8 hexadecimal digits that differ where equal bits cannot be expected."""
     relevant = {k: v for k, v in described.items() if k not in {"cores", "memory_gib"}}
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:8]
 
@@ -108,7 +110,7 @@ def _driver() -> str | None:
 
 
 @functools.cache
-def _git_state() -> dict[str, Any] | None:
+def git_state() -> dict[str, Any] | None:
     """Commit and cleanliness of the checkout the package lies in, or None for an installed copy."""
     folder = Path(sys.modules["harness"].__file__ or ".").resolve().parent
 
