@@ -120,7 +120,8 @@ def compute(task: Task, convention: Convention, label: NDArray[Any], pred: Float
     -------
     dict
         Metric name to `MetricValue`; accuracies and F1 are fractions in [0, 1]. A metric that is not defined on
-        these arrays (Corr of constant predictions, non-0 without a non-zero label) is NaN.
+        these arrays (Corr of constant predictions, non-0 without a non-zero label) is NaN; all are if a
+        prediction is not finite, since a class drawn from NaN would look like a guess.
 
     Raises
     ------
@@ -134,6 +135,12 @@ def compute(task: Task, convention: Convention, label: NDArray[Any], pred: Float
             where=f"{task} metrics",
             hint="give one label and one prediction (three logits in classification) per utterance",
         )
+    if not np.all(np.isfinite(pred)):
+        undefined = float("nan")
+        return {
+            metric.name: MetricValue(undefined, None if metric.name in _NOT_IN_MMSA else undefined)
+            for metric in metrics_for(task, convention)
+        }
     scorers: dict[str, Callable[[FloatArray, FloatArray], dict[str, tuple[float, float]]]] = {
         "mosei": _mosei,
         "sims": _sims,
@@ -184,7 +191,7 @@ def _mae(label: FloatArray, pred: FloatArray) -> tuple[float, float]:
 
 
 def _corr(label: FloatArray, pred: FloatArray) -> tuple[float, float]:
-    if label.size < 2 or np.ptp(label) == 0 or np.ptp(pred) == 0 or not np.all(np.isfinite(pred)):
+    if label.size < 2 or np.ptp(label) == 0 or np.ptp(pred) == 0:
         return float("nan"), float("nan")
     value = np.corrcoef(pred, label)[0][1]
     return float(value), float(round(value, 4))

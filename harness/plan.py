@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -230,25 +229,27 @@ def _known(model: str, where: str) -> ModelEntry:
 
 
 def _check_hyper(suite: Suite, datasets: Sequence[DatasetSpec]) -> None:
-    """Check what resolving the models' own overrides does not: keys of ``*`` that no model has, NaN, infinities."""
+    """Check what resolving does not see: sections that name nothing, and keys of ``*`` that no model has."""
     columns = {d.hyperparameters for d in datasets}
     known = {key for name in models.names() for column in columns for key in models.entry(name).defaults(column) or {}}
+    names = [d.name for d in datasets]
     for section, values in suite.hyper.items():
-        if section != "*":
-            _known(section, f"hyper.{section}")
-        for key, value in values.items():
-            if section == "*" and key not in known:
-                raise InputError(
-                    f"no model has a hyper-parameter '{key}'{suggest(key, sorted(known))}",
-                    where=f"hyper.*.{key}",
-                    hint="mend its name, or leave it out",
-                )
-            try:
-                json.dumps(value, allow_nan=False, default=str)
-            except ValueError:  # JSON has one null for all of them: such runs would share an id
-                raise InputError(
-                    f"not a finite number: {value!r}", where=f"hyper.{section}.{key}", hint="give a finite one"
-                ) from None
+        model, at, dataset = section.partition("@")
+        if model != "*":
+            _known(model, f"hyper.{section}")
+        if at and dataset not in names:
+            raise InputError(
+                f"the suite has no data set '{dataset}'{suggest(dataset, names)}",
+                where=f"hyper.{section}",
+                hint=f"it has: {', '.join(names)}",
+            )
+        unknown = [key for key in values if key not in known] if model == "*" else []
+        if unknown:
+            raise InputError(
+                f"no model has a hyper-parameter '{unknown[0]}'{suggest(unknown[0], sorted(known))}",
+                where=f"hyper.{section}.{unknown[0]}",
+                hint="mend its name, or leave it out",
+            )
 
 
 def _cell(
@@ -265,7 +266,8 @@ def _cell(
     skipped = _why_not(dataset, task, model, variant, canonical)
     if skipped or canonical is None:
         return Cell(dataset, setting, task, model, variant, None, (), skipped)
-    hyper = models.resolve_hyper(model, dataset.hyperparameters, suite.hyper)
+    hyper = models.resolve_hyper(model, dataset.hyperparameters, suite.hyper, dataset=dataset.name)
+    split = dataset.splits(canonical)
     data = RunData(
         dataset=dataset.name,
         setting=setting,
@@ -274,9 +276,8 @@ def _cell(
         hyperparameters=dataset.hyperparameters,
         synthetic=dataset.synthetic is not None,
         shapes=dataset.shapes(setting),
-        groups={m: tuple(groups.items()) for m, groups in dataset.groups.items()},
+        groups={m: tuple(dataset.groups[m].items()) for m in split},
     )
-    split = dataset.splits(canonical)
     if entry.check is not None:
         entry.check(hyper, data.shapes, split)
     runs = tuple(

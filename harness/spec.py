@@ -201,7 +201,10 @@ class FineGrainedOptions(_Frozen):
 
 
 class RunData(_Frozen):
-    """The data of one run: which file by content, how it is shaped and split into groups."""
+    """The data of one run: which file by content, how it is shaped, and the groups of the modalities that it splits.
+
+    Groups of modalities that a run leaves whole are not in it: regrouping vision costs no new run of -a.
+    """
 
     dataset: str
     setting: SettingName
@@ -242,7 +245,7 @@ class RunSpec(_Frozen):
     @property
     def split(self) -> tuple[NonVerbal, ...]:
         """The modalities that this run splits into groups."""
-        return tuple(m for m in SPLIT_OF_VARIANT[self.variant] if len(self.data.groups.get(m, ())) > 1)
+        return tuple(m for m in SPLIT_OF_VARIANT[self.variant] if m in self.data.groups)
 
     @property
     def label(self) -> str:

@@ -7,15 +7,17 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
 import platformdirs
 
-from harness import provenance
-from harness.data import Finding, fingerprint, locate, open_features
+from harness import models, provenance
+from harness.data import Features, Finding, fingerprint, locate, open_features
 from harness.data.definitions import setting_of
-from harness.errors import DataError, InputError
+from harness.data.inputs import InputChoice, require
+from harness.errors import DataError, InputError, StoreError
 from harness.executors import LocalExecutor, Observer, Outcome, workers_for
 from harness.plan import Plan, Selection, Source, load_datasets, make_plan, narrow
 from harness.reports import render
@@ -173,6 +175,19 @@ def _typical_seconds(run: RunSpec, store: RunStore) -> float | None:
     return sum(times) / len(times) if times else None
 
 
+def _check_fit(run: RunSpec, features: Features) -> None:
+    """Find out before the first run what would otherwise fail in every run."""
+    require(features, InputChoice.from_hyper(run.hyper), run.task, who=run.model)
+    samples, batch = len(features.splits["train"]), run.hyper["batch_size"]
+    if models.entry(run.model).batch_norm and samples % batch == 1:
+        raise InputError(
+            f"{run.model} normalises over the batch, and {samples} training utterances in batches of {batch} leave "
+            "a last batch of one",
+            where=f"hyper.{run.model}.batch_size",
+            hint="choose another batch size",
+        )
+
+
 def _ignore(_source: Source, _finding: Finding) -> None:
     """Notice nothing."""
 
@@ -199,13 +214,15 @@ def run_suite(
         If a feature file does not fit its definition.
     """
     plan, store = planned.plan, planned.store
-    executor = LocalExecutor(workers=workers, time_limit=plan.suite.time_limit)
     workers_for(plan.suite.threads, workers)
     store.prepare()
     tried = {"missing", "failed"} if retry_failed else {"missing"}
     statuses = {run.run_id: store.status(run) for run in plan.runs}
     open_runs = [run for run in plan.runs if statuses[run.run_id] in tried]
     where = _choose_device(device or plan.suite.device) if open_runs else "cpu"
+    if where != "cpu" and workers is None:
+        workers = 1  # as many processes as there are cores would not fit on one GPU
+    executor = LocalExecutor(workers=workers, time_limit=plan.suite.time_limit)
     needed = {(run.data.dataset, run.data.setting) for run in open_runs}
     features: dict[tuple[str, str], Path] = {}
     for source in plan.sources:
@@ -215,6 +232,9 @@ def run_suite(
             features[key] = opened.folder
             for finding in opened.findings:
                 notice(source, finding)
+            for run in open_runs:
+                if (run.data.dataset, run.data.setting) == key:
+                    _check_fit(run, opened)
     jobs = [Job(run, features[run.data.dataset, run.data.setting], store.root, where) for run in open_runs]
     outcome = executor.run(jobs, store, observer=observer)
     outcome.already.extend(run for run in plan.runs if statuses[run.run_id] == "done")
@@ -224,8 +244,8 @@ def run_suite(
 
 
 def _choose_device(asked: Literal["auto", "cpu", "cuda"]) -> str:
-    # Without a driver there is no GPU, and torch need not be imported to find that out.
-    if asked == "cpu" or (asked == "auto" and not Path("/proc/driver/nvidia/version").exists()):
+    # A CPU build of torch sees no GPU, and need not be imported to find that out.
+    if asked == "cpu" or (asked == "auto" and metadata.version("torch").endswith("+cpu")):
         return "cpu"
     import torch
 
@@ -242,8 +262,11 @@ def status_rows(planned: Planned) -> list[dict[str, Any]]:
     """Return one row a run: what it is, whether it is done, failed or missing, and why it failed."""
     rows = []
     for run in planned.plan.runs:
-        failure = planned.store.failure(run)
-        reason = f"{failure.kind}: {failure.reason}" if failure else ""
+        try:
+            failure = planned.store.failure(run)
+            reason = f"{failure.kind}: {failure.reason}" if failure else ""
+        except StoreError as error:
+            reason = error.what
         rows.append({**_run_row(run), "status": planned.store.status(run), "reason": reason})
     return rows
 

@@ -131,3 +131,10 @@ def test_signatures_tell_definitions_apart() -> None:
     signatures = [m.signature for task, convention in tables for m in metrics.metrics_for(task, convention)]
     assert len(signatures) == len(set(signatures))
     assert set(metrics.all_metrics()) >= {"Acc-2", "Acc-7", "MAE", "F1-3"}
+
+
+def test_no_class_is_drawn_from_nan() -> None:
+    label, pred = samples(0, 31, "sims")
+    pred[3] = np.nan
+    assert all(np.isnan(v.value) for v in metrics.compute("regression", "sims", label, pred).values())
+    assert all(np.isnan(v.value) for v in metrics.compute("regression", "mosei", label, pred).values())

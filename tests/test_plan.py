@@ -164,6 +164,8 @@ def test_narrowing() -> None:
         ({"report": {"metrics": ["Acc-9"]}}, "unknown metric 'Acc-9'"),
         ({"report": {"metrics": ["Acc-7"]}}, "unknown metric 'Acc-7'"),
         ({"hyper": {"NoNet": {}}}, "unknown model 'NoNet'"),
+        ({"hyper": {"LMF@mosei": {}}}, "no data set 'mosei'"),
+        ({"hyper": {"*": {"learning_rat": 1}}}, "did you mean 'learning_rate'"),
         ({"models": ["NoNet"]}, "unknown model 'NoNet'"),
         ({"datasets": ["mosei"], "variants": ["v"]}, "nothing to run"),
         ({"datasets": ["sims", {"base": "sims", "title": "again"}]}, "two data sets are named 'sims'"),
@@ -184,3 +186,13 @@ def test_each_file_is_asked_for_once() -> None:
 
     make_plan(suite, load_datasets(suite, base), sha256_of)
     assert sorted(asked) == sorted(set(asked))
+
+
+def test_regrouping_vision_leaves_runs_that_do_not_split_it_alone() -> None:
+    groups = {"audio": {"ZCR": 1, "MFCC": 20, "CQT": 12}, "vision": {"left": 300, "right": 409}}
+    before = {cell.variant: cell.runs[0].run_id for cell in expand().cells}
+    after = {cell.variant: cell.runs[0].run_id for cell in expand(datasets=({"base": "sims", "groups": groups},)).cells}
+    assert before["original"] == after["original"]
+    assert before["a"] == after["a"]
+    assert before["fg"] != after["fg"]
+    assert before["v"] != after["v"]

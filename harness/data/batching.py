@@ -8,7 +8,7 @@ bit for bit; only the collation of single samples is replaced by one gather per 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,28 +16,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from harness.errors import DataError
+from harness.data.inputs import InputChoice
 from harness.spec import Task
 
 if TYPE_CHECKING:
     from harness.data.cache import Split
 
-__all__ = ["Batch", "Batches", "InputChoice"]
-
-
-@dataclass(frozen=True)
-class InputChoice:
-    """Which stored array feeds each modality: token ids or ready text features, all time steps or their mean."""
-
-    text: str = "text"
-    audio: str = "audio"
-    vision: str = "vision"
-
-    @classmethod
-    def from_hyper(cls, hyper: Mapping[str, Any]) -> InputChoice:
-        """Read MMSA's switches ``use_bert`` and ``need_normalized``."""
-        suffix = "_mean" if hyper.get("need_normalized") else ""
-        return cls("text_bert" if hyper.get("use_bert") else "text", f"audio{suffix}", f"vision{suffix}")
+__all__ = ["Batch", "Batches"]
 
 
 @dataclass(frozen=True)
@@ -77,11 +62,6 @@ class Batches:
         Samples per batch; the last batch of a pass holds the rest.
     device : str
         Where the tensors go.
-
-    Raises
-    ------
-    DataError
-        If the feature file lacks an array or the labels that the run needs.
     """
 
     def __init__(self, split: Split, inputs: InputChoice, *, task: Task, batch_size: int, device: str = "cpu") -> None:
@@ -89,7 +69,7 @@ class Batches:
         self.batch_size = batch_size
         self.device = device
         self._task: Task = task
-        self._arrays = {m: _array(split, key) for m, key in vars(inputs).items()}
+        self._arrays = {m: split.arrays[key] for m, key in vars(inputs).items()}
         self._labels = _labels(split, task)
         self._lengths = {m: split.arrays[f"{m}_lengths"] for m in ("audio", "vision") if f"{m}_lengths" in split.arrays}
 
@@ -126,23 +106,7 @@ class Batches:
         return tensor if self.device == "cpu" else tensor.to(self.device)
 
 
-def _array(split: Split, key: str) -> NDArray[Any]:
-    if key not in split.arrays:
-        raise DataError(
-            f"the feature file has no '{key}' array, which this model reads",
-            where=f"split '{split.name}'",
-            hint="use a feature file that holds it, or a model that does without",
-        )
-    return split.arrays[key]
-
-
 def _labels(split: Split, task: Task) -> dict[str, NDArray[Any]]:
-    if task not in split.labels:
-        raise DataError(
-            f"the feature file has no {task} labels",
-            where=f"split '{split.name}'",
-            hint=f"run another task, or add {task}_labels to the file",
-        )
     named = {"M": split.labels[task]}
     for modality in "TAV":
         if f"{task}_{modality}" in split.labels:

@@ -69,6 +69,8 @@ class ModelEntry:
         Where the fine-grained method attaches.
     taps : Taps
         How to read learned features.
+    batch_norm : bool
+        Whether it normalises over the batch while training: a batch of one utterance is then an error.
     check : callable, optional
         Given hyper-parameters, shapes and the modalities to split, raises `InputError` where they cannot work together.
     notes : tuple of str
@@ -84,5 +86,6 @@ class ModelEntry:
     recipe: str
     sites: Mapping[NonVerbal, Site]
     taps: Taps
+    batch_norm: bool = False
     check: Callable[[Hyper, Shapes, tuple[NonVerbal, ...]], None] | None = None
     notes: tuple[str, ...] = field(default=())

@@ -174,6 +174,7 @@ ENTRIES: tuple[ModelEntry, ...] = (
         prefers="unaligned",
         recipe="plain",
         sites=_MLP_SITES,
+        batch_norm=True,
         taps=Taps(_read_features),
     ),
     _entry(
@@ -183,6 +184,7 @@ ENTRIES: tuple[ModelEntry, ...] = (
         prefers="unaligned",
         recipe="tfn",
         sites=_MLP_SITES,
+        batch_norm=True,
         taps=Taps(_read_features, captured=("Model.post_fusion_layer_3",)),
         notes=("Learned fusion features are the last hidden layer; the fusion tensor itself is too large to keep.",),
     ),
@@ -193,6 +195,7 @@ ENTRIES: tuple[ModelEntry, ...] = (
         prefers="unaligned",
         recipe="lmf",
         sites=_MLP_SITES,
+        batch_norm=True,
         taps=Taps(_read_features),
         notes=("As in MMSA, the rank weights and the bias of the fusion are never trained.",),
     ),

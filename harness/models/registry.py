@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import InputError
 from harness.models import mmsa
 from harness.models.entry import ModelEntry
+from harness.models.hyper import Overrides, resolve
 from harness.spec import RunSpec
 from harness.yamlfile import suggest
 
@@ -42,55 +42,20 @@ def entry(name: str) -> ModelEntry:
     return _REGISTRY[name]
 
 
-def resolve_hyper(name: str, column: str, overrides: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Return a model's full hyper-parameters: MMSA's defaults, then the suite's ``*``, then the suite's own for it.
-
-    A nested group such as MFN's ``NN1Config`` may be overridden in part. Keys of ``*`` apply to the models that have
-    them.
+def resolve_hyper(name: str, column: str, overrides: Overrides, *, dataset: str = "") -> dict[str, Any]:
+    """Return a model's full hyper-parameters: its defaults for a data set column with a suite's overrides laid over.
 
     Raises
     ------
     InputError
-        If an override names a key that the model does not have or changes its type.
+        If the model has no defaults for the column, or an override does not fit.
     """
-    base = entry(name).defaults(column)
-    if base is None:
+    defaults = entry(name).defaults(column)
+    if defaults is None:
         raise InputError(
             f"{name} has no hyper-parameters for '{column}'", where="hyperparameters", hint="leave the model out"
         )
-    resolved = {key: dict(value) if isinstance(value, dict) else value for key, value in base.items()}
-    for section, strict in (("*", False), (name, True)):
-        for key, value in overrides.get(section, {}).items():
-            if key in resolved:
-                resolved[key] = _override(resolved[key], value, f"hyper.{section}.{key}")
-            elif strict:
-                raise InputError(
-                    f"{name} has no hyper-parameter '{key}'{suggest(key, list(resolved))}",
-                    where=f"hyper.{section}.{key}",
-                    hint=f"known: {', '.join(sorted(resolved))}",
-                )
-    return resolved
-
-
-def _override(old: Any, new: Any, where: str) -> Any:
-    if isinstance(old, dict) and isinstance(new, dict):
-        unknown = sorted(set(new) - set(old))
-        if unknown:
-            raise InputError(f"unknown part '{unknown[0]}'", where=where, hint=f"known: {', '.join(old)}")
-        return {**old, **{key: _override(old[key], value, f"{where}.{key}") for key, value in new.items()}}
-    if isinstance(old, bool) or isinstance(new, bool):
-        fits = isinstance(old, bool) and isinstance(new, bool)
-    elif isinstance(old, (int, float)):
-        fits = isinstance(new, int) or (isinstance(new, float) and isinstance(old, float))
-    elif isinstance(old, list):
-        fits = isinstance(new, list) and len(new) == len(old)
-    else:
-        fits = isinstance(new, type(old))
-    if not fits:
-        raise InputError(
-            f"expected something like {old!r}, got {new!r}", where=where, hint="keep the kind of value that is there"
-        )
-    return new
+    return resolve(defaults, name, overrides, dataset)
 
 
 def seed_everything(seed: int) -> None:

@@ -20,9 +20,10 @@ from safetensors.numpy import save_file
 from torch import nn
 
 from harness import metrics, models, provenance
-from harness.data.batching import Batch, Batches, InputChoice
+from harness.data.batching import Batch, Batches
 from harness.data.cache import Features, load_features
-from harness.errors import DataError
+from harness.data.inputs import InputChoice, require
+from harness.errors import DataError, RunError
 from harness.models.entry import Taps
 from harness.spec import SPLITS, RunSpec, SplitName
 from harness.store import RunStore, write_json
@@ -33,6 +34,8 @@ from harness.training.recipes import make_recipe
 __all__ = ["Prepared", "execute", "prepare"]
 
 _log = logging.getLogger(__name__)
+_REPEATABLE = (":4096:8", ":16:8")
+"""The workspace sizes with which cuBLAS repeats itself."""
 
 
 class Prepared:
@@ -51,6 +54,7 @@ class Prepared:
     def __init__(self, spec: RunSpec, features: Features, device: str) -> None:
         models.seed_everything(spec.seed)
         inputs = InputChoice.from_hyper(spec.hyper)
+        require(features, inputs, spec.task, who=spec.model)
         self.spec = spec
         self.batches: dict[SplitName, Batches] = {
             split: Batches(
@@ -79,7 +83,8 @@ def prepare(spec: RunSpec, features: Path, device: str) -> Prepared:
     """
     torch.set_num_threads(spec.threads)
     if device.startswith("cuda"):
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself only with this
+        if os.environ.get("CUBLAS_WORKSPACE_CONFIG") not in _REPEATABLE:
+            os.environ["CUBLAS_WORKSPACE_CONFIG"] = _REPEATABLE[0]
         torch.use_deterministic_algorithms(True)
     opened = load_features(features)
     if opened.sha256 != spec.data.sha256:
@@ -138,6 +143,13 @@ def execute(job: Job, report: Callable[[dict[str, Any]], None]) -> None:
     test.close()
     valid = _Observation(run.model, None)
     evaluate(run.recipe, run.batches["valid"].in_order(), valid)
+    for name, seen in (("test", test), ("valid", valid)):
+        if not np.all(np.isfinite(seen.column("pred"))):
+            raise RunError(
+                f"predictions on the {name} split are not finite",
+                where=f"best epoch {run.trainer.best_epoch}",
+                hint="look for NaN in the features with 'harness data check', or lower the learning rate",
+            )
     _log.info("best epoch %d of %d, stopped by %s", run.trainer.best_epoch, run.trainer.epoch, run.trainer.stopped)
     _write(job, job.draft, run, {"test": test, "valid": valid}, time.perf_counter() - started)
     store.publish(spec, job.draft)

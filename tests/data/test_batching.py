@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader, TensorDataset
 
 from harness.data import Features, Split
-from harness.data.batching import Batches, InputChoice
+from harness.data.batching import Batches
+from harness.data.inputs import InputChoice, require
 from harness.errors import DataError
 from harness.spec import DatasetSpec
 
@@ -70,8 +72,10 @@ def test_inputs_follow_mmsas_switches(small_synthetic: tuple[DatasetSpec, Featur
     assert batch.text.shape[1] == 3
 
 
-def test_a_missing_array_is_named() -> None:
-    with pytest.raises(DataError, match="text_bert"):
-        Batches(make_split(3), InputChoice(text="text_bert"), task="regression", batch_size=2)
+def test_a_missing_array_is_named(small_synthetic: tuple[DatasetSpec, Features, Path]) -> None:
+    bare = replace(small_synthetic[1], splits={name: make_split(3) for name in ("train", "valid", "test")})
+    require(bare, InputChoice(), "regression", who="LMF")
+    with pytest.raises(DataError, match="'text_bert' array, which LMF reads"):
+        require(bare, InputChoice(text="text_bert"), "regression", who="LMF")
     with pytest.raises(DataError, match="no classification labels"):
-        Batches(make_split(3), InputChoice(), task="classification", batch_size=2)
+        require(bare, InputChoice(), "classification", who="LMF")

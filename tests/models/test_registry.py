@@ -47,11 +47,19 @@ def test_overrides_leave_the_defaults_alone() -> None:
         ({"LMF": {"need_normalized": 1}}, "expected something like True"),
         ({"LMF": {"hidden_dims": [1, 2]}}, "expected something like"),
         ({"*": {"batch_size": [1]}}, "expected something like"),
+        ({"LMF": {"learning_rate": "1e-3"}}, "write 0.001 or 1.0e-3"),
+        ({"LMF": {"learning_rate": float("nan")}}, "not a finite number"),
+        ({"LMF": {"learning_rate": 0}}, "must be more than 0"),
+        ({"LMF": {"batch_size": 0}}, "must be 1 or more"),
+        ({"*": {"early_stop": -3}}, "must be 1 or more"),
+        ({"LMF": {"weight_decay": -0.1}}, "must be 0 or more"),
+        ({"LMF": {"dropouts": [0.1, 0.1, 0.1, 1.5]}}, "must be between 0 and 1"),
     ],
 )
 def test_wrong_overrides_are_refused(overrides: dict[str, dict[str, object]], message: str) -> None:
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError) as caught:
         models.resolve_hyper("LMF", "sims", overrides)
+    assert message in str(caught.value)
 
 
 def test_unknown_part_of_a_group_is_refused() -> None:
@@ -62,3 +70,28 @@ def test_unknown_part_of_a_group_is_refused() -> None:
 def test_unknown_model_names_a_near_one() -> None:
     with pytest.raises(InputError, match="did you mean 'LF-DNN'"):
         models.entry("lf_dnn")
+
+
+def test_a_whole_number_becomes_the_fraction_it_stands_for() -> None:
+    resolved = models.resolve_hyper("LMF", "sims", {"LMF": {"weight_decay": 0, "dropouts": [0, 0, 0.1, 1]}})
+    assert repr(resolved["weight_decay"]) == "0.0"
+    assert repr(resolved["dropouts"]) == "[0.0, 0.0, 0.1, 1.0]"
+    assert repr(models.resolve_hyper("LMF", "sims", {"LMF": {"rank": 5}})["rank"]) == "5"
+
+
+def test_later_sections_win_and_data_sets_are_addressed() -> None:
+    overrides = {
+        "MulT@mosei": {"patience": 4},
+        "MulT": {"patience": 3},
+        "*@mosei": {"patience": 2},
+        "*": {"patience": 1},
+    }
+
+    def patience(model: str, dataset: str, sections: list[str]) -> int:
+        chosen = {name: overrides[name] for name in sections}
+        return int(models.resolve_hyper(model, "mosei", chosen, dataset=dataset)["patience"])
+
+    assert patience("MulT", "mosei", list(overrides)) == 4
+    assert patience("MulT", "other", list(overrides)) == 3
+    assert patience("MulT", "mosei", ["*@mosei", "*"]) == 2
+    assert patience("MulT", "other", ["*@mosei", "*"]) == 1

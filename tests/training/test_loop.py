@@ -107,6 +107,22 @@ def test_divergence_is_an_error_with_a_place(small_synthetic: Small, tmp_path: P
     assert not list((tmp_path / ".tmp").iterdir()), "the draft of a failed run is dropped"
 
 
+def test_predictions_that_are_not_finite_make_no_record(
+    small_synthetic: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A NaN in the test features alone passes training and validation."""
+    spec = spec_for(small_synthetic, "MulT", max_epochs=1)
+    clean = small_synthetic[1]
+    broken = np.array(clean.splits["test"].arrays["audio"])
+    broken[3, 2, 1] = np.nan
+    test = dataclasses.replace(clean.splits["test"], arrays={**clean.splits["test"].arrays, "audio": broken})
+    patched = dataclasses.replace(clean, splits={**clean.splits, "test": test})
+    monkeypatch.setattr("harness.training.run.load_features", lambda _folder: patched)
+    with pytest.raises(RunError, match="predictions on the test split are not finite"):
+        execute(Job(spec, clean.folder, tmp_path), lambda _info: None)
+    assert RunStore(tmp_path).status(spec) == "missing"
+
+
 def test_two_runs_of_one_spec_are_equal(small_synthetic: Small, tmp_path: Path) -> None:
     spec = spec_for(small_synthetic, "MFN", "fg")
     frames = []
