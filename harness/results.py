@@ -1,8 +1,8 @@
 """Records to tidy frames: the only reader that tables, figures, statistics and the gate share.
 
-A frame has one fact per row. Metrics are computed from the stored predictions with the metric code of today, so a record
-never carries an old definition into a new table. Where a data set splits one modality only, ``fg`` and ``a`` are one
-record under two names: the second name is an *alias*; it is shown, marked, and never counted twice.
+A frame has one fact per row. Metrics are computed from the stored predictions with the metric code of today, so a
+record never carries an old definition into a new table. Where a data set splits one modality only, ``fg`` and ``a`` are
+one record under two names: the second name is an *alias*; it is shown, marked, and never counted twice.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def collect(plan: Plan, store: RunStore) -> Results:
     runs: dict[str, dict[str, Any]] = {}
     environments: dict[str, Mapping[str, Any]] = {}
     scores: dict[str, dict[str, MetricValue]] = {}
-    shown = {(*_place(cell), cell.variant) for cell in plan.cells if not cell.skipped}
+    shown: set[tuple[str, ...]] = {(*_place(cell), cell.variant) for cell in plan.cells if not cell.skipped}
     for cell in plan.cells:
         for spec in cell.runs:
             if spec.run_id not in runs:
@@ -135,14 +135,14 @@ def contrasts(values: pd.DataFrame, baseline: str = "original", alpha: float = 0
     -------
     DataFrame
         One row per cell and metric: the numbers of `PairedT` on deltas whose sign is such that + is an improvement,
-        ``holm`` (adjusted within data set, task, metric and variant, over the models), ``family`` (the number of tests in
-        it), ``exact`` and ``floor`` (sign-flip), ``d`` (Hedges) and ``significant``. A duplicate carries the figures
+        ``holm`` (adjusted within data set, task, metric and variant, over the models), ``family`` (the number of tests
+        in it), ``exact`` and ``floor`` (sign-flip), ``d`` (Hedges) and ``significant``. A duplicate carries the figures
         of the row it repeats and does not count in a family.
     """
     arms = {key: block.set_index("seed")["value"] for key, block in values.groupby([*_KEY, "variant"], sort=False)}
     rows = []
     for names, block in values.groupby([*CELL, "metric", "higher_is_better"], sort=False, dropna=False):
-        row = dict(zip([*CELL, "metric", "higher_is_better"], names, strict=True))
+        row: dict[str, Any] = dict(zip([*CELL, "metric", "higher_is_better"], names, strict=True))
         if row["variant"] == baseline:
             continue
         base = arms.get((*(row[name] for name in _KEY), baseline), pd.Series(dtype=np.float64))
@@ -163,7 +163,7 @@ def _with_families(frame: pd.DataFrame, alpha: float) -> pd.DataFrame:
         family[block.index] = int(block["p"].notna().sum())
     index = {key: i for i, key in zip(frame.index, _tuples(frame, [*_KEY, "variant"]), strict=True)}
     for i, key in zip(frame.index, _tuples(frame, [*_KEY, "alias_of"]), strict=True):
-        if frame.at[i, "duplicate"] and key in index:
+        if bool(frame.at[i, "duplicate"]) and key in index:
             adjusted[i], family[i] = adjusted[index[key]], family[index[key]]
     return frame.assign(holm=adjusted, family=family, significant=adjusted < alpha)
 

@@ -2,7 +2,8 @@
 
 The unit of analysis is the seed: a delta is the difference between two runs that share a seed, so deltas are paired.
 The primary test is the paired t test; the exact sign-flip p stands beside it, never above it, because it cannot go
-below ``2 ** (1 - n)``. Values that are not finite are left out before anything is computed, and ``n`` counts what is left.
+below ``2 ** (1 - n)``. Values that are not finite are left out before anything is computed, and ``n`` counts what is
+left.
 """
 
 from __future__ import annotations

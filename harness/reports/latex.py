@@ -1,4 +1,4 @@
-"""LaTeX: escaping, and tables as fragments that any document can \\input.
+r"""LaTeX: escaping, and tables as fragments that any document can \input.
 
 Whatever a template prints is escaped unless it is `Tex`: names come from users' files, and a forgotten escape is a
 document that does not compile or, worse, one that runs what a file says.
@@ -105,7 +105,7 @@ def escape(text: str) -> Tex:
 
 
 def fragment(table: Table) -> str:
-    """Return one table as floats that a document can \\input; needs booktabs, siunitx 3, threeparttable, adjustbox."""
+    r"""Return one table as floats that a document can \input; needs booktabs, siunitx 3, threeparttable, adjustbox."""
     return _environment().get_template("table.tex").render(parts=_parts(table), table=table)
 
 
@@ -153,7 +153,7 @@ def _finalize(value: Any) -> Tex:
 @cache
 def _environment() -> Environment:
     # The output is LaTeX, not HTML: `finalize` escapes every expression instead.
-    environment = Environment(  # noqa: S701
+    environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
         finalize=_finalize,
@@ -166,7 +166,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,
+        autoescape=False,  # noqa: S701 -- LaTeX is escaped by `finalize`
     )
     environment.filters["cells"] = _cells
     environment.filters["tex"] = Tex

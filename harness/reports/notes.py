@@ -103,9 +103,9 @@ def _gap_notes(cells: Sequence[Cell], summary: pd.DataFrame) -> Iterator[str]:
         every = "every cell" if len(bare) == len(asked) else f"{len(bare)} cell{'s' if len(bare) != 1 else ''}"
         yield f"— no finished run yet in {every}: left empty, never filled from elsewhere."
     if len(summary) and bool((summary["undefined"] > 0).any()):
-        names = listing(list(dict.fromkeys(summary.loc[summary["undefined"] > 0, "metric"])))
+        undefined = listing(list(dict.fromkeys(summary.loc[summary["undefined"] > 0, "metric"])))
         yield (
-            f"{names}: not defined for some runs (such as the correlation of constant predictions); a small k/n "
+            f"{undefined}: not defined for some runs (such as the correlation of constant predictions); a small k/n "
             "gives the number of runs that the mean is over."
         )
     if len(summary) and any(math.isnan(sd) for sd in summary.loc[summary["n"] == 1, "sd"]):

@@ -1,4 +1,4 @@
-"""How numbers are printed: one rule for HTML and LaTeX, with a plain ASCII minus that each of them turns into its own."""
+"""How numbers are printed: one rule for HTML and LaTeX, with a plain minus that each turns into its own."""
 
 from __future__ import annotations
 

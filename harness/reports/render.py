@@ -107,7 +107,7 @@ def _contrast_rows(table: Table) -> Iterator[dict[str, Any]]:
         metric = metrics[row["metric"]]
         if row["duplicate"]:
             continue
-        yield row | {
+        yield {str(key): value for key, value in row.items()} | {
             "delta": signed(row["mean"], metric),
             "spread": plain(row["sd"], metric),
             "interval": [signed(row["low"], metric), signed(row["high"], metric)] if row["low"] == row["low"] else [],

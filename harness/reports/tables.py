@@ -63,7 +63,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Column:
-    """One metric: ``group`` heads neighbouring columns, ``label`` tells them apart, ``defect`` says it has a correction."""
+    """One metric: ``group`` heads neighbouring columns, ``label`` tells them apart, ``defect``: it has a correction."""
 
     metric: Metric
     group: str
@@ -161,8 +161,8 @@ def _blocks(
     cells: list[Cell], columns: tuple[Column, ...], summary: pd.DataFrame, contrast: pd.DataFrame, plan: Plan
 ) -> tuple[Block, ...]:
     baseline = plan.suite.report.baseline
-    values = {key: row for key, row in _by_cell(summary)}
-    deltas = {key: row for key, row in _by_cell(contrast)}
+    values = dict(_by_cell(summary))
+    deltas = dict(_by_cell(contrast))
     ranks = {column.metric.name: _ranks(summary, column.metric) for column in columns}
     blocks = []
     for (model, setting), group in groupby(cells, key=lambda cell: (cell.model, cell.setting)):
@@ -185,7 +185,7 @@ def _blocks(
 def _by_cell(frame: pd.DataFrame) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
     """Yield (model, setting, variant) and the rows of that cell by metric."""
     for key, block in frame.groupby(["model", "setting", "variant"], sort=False):
-        yield tuple(key), {row["metric"]: row for row in block.to_dict("records")}
+        yield tuple(map(str, key)), {str(row["metric"]): row for row in block.to_dict("records")}
 
 
 def _ranks(summary: pd.DataFrame, metric: Metric) -> dict[float, int]:

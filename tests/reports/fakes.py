@@ -32,7 +32,12 @@ def dataset(name: str = "toy", *, synthetic: bool = True, vision_groups: bool = 
         "label_range": (-3.0, 3.0),
         "widths": {"text": 8, "audio": 4, "vision": 5},
         "groups": groups,
-        "settings": {"unaligned": {"file": "toy.pkl", "lengths": {"text": 2, "audio": 3, "vision": 4}}},
+        "settings": {
+            "unaligned": {
+                "file": None if synthetic else "toy.pkl",
+                "lengths": {"text": 2, "audio": 3, "vision": 4},
+            }
+        },
         "synthetic": SyntheticSpec() if synthetic else None,
     }
     return DatasetSpec.model_validate(given | changes)
@@ -157,7 +162,8 @@ class FakeStore:
     def add(self, run: RunSpec, error: float = 1.0, **changes: Any) -> FakeRecord:
         costs = {"params_trainable": 12345}
         data = {"wall_seconds": 61.5, "epochs": 3, "best_epoch": 2, "stopped": "early", "costs": costs}
-        record = FakeRecord(run, **({"frame": predictions(run, error), "data": data} | changes))
+        given: dict[str, Any] = {"frame": predictions(run, error), "data": data}
+        record = FakeRecord(run, **(given | changes))
         self.records[run.run_id] = record
         return record
 
