@@ -86,7 +86,7 @@ def _selection(
 ) -> Selection:
     numbers = _split(seeds, "--seeds")
     for text in numbers:
-        if not text.isdecimal() or len(text) > _SEED_DIGITS:
+        if not text.isdecimal() or len(text) > _SEED_DIGITS or int(text) >= 2**32:
             raise InputError(
                 f"a seed is a whole number below 2**32, not '{text}'", where="--seeds", hint="write --seeds 1111,1112"
             )

@@ -78,7 +78,8 @@ def _unique(values: tuple[Any, ...], noun: str) -> tuple[Any, ...]:
 class _Frozen(BaseModel):
     """Validated, immutable, and strict about unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # NaN must not turn into null, or two different runs would share an address.
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants")
 
 
 class Shapes(_Frozen):
@@ -281,7 +282,7 @@ class Suite(_Frozen):
     ] = (1111, 1112, 1113, 1114, 1115)
     threads: Annotated[int, Field(ge=1)] = 1
     max_epochs: Annotated[int, Field(ge=1)] = 200
-    time_limit: Annotated[float, Field(gt=0)] | None = None
+    time_limit: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     hyper: dict[str, dict[str, Any]] = {}
     finegrained: FineGrainedOptions = FineGrainedOptions()

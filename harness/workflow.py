@@ -20,8 +20,6 @@ from harness.data.inputs import InputChoice, require
 from harness.errors import DataError, InputError, StoreError
 from harness.executors import LocalExecutor, Observer, Outcome, workers_for
 from harness.plan import Plan, Selection, Source, load_datasets, make_plan, narrow
-from harness.reports import render
-from harness.results import collect
 from harness.spec import DatasetSpec, RunSpec, SettingName
 from harness.store import RunStore
 from harness.suites import load_suite
@@ -291,6 +289,10 @@ def _run_row(run: RunSpec) -> dict[str, Any]:
 
 def make_report(planned: Planned, folders: Folders) -> list[Path]:
     """Render a suite's report from its records; return the files written, the page first."""
+    # pandas, scipy and statsmodels take a second to import, which only a report should pay.
+    from harness.reports import render
+    from harness.results import collect
+
     results = collect(planned.plan, planned.store)
     return render(
         results,
