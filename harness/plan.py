@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ast
 import functools
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ from harness import metrics, models
 from harness.data.definitions import load_definition
 from harness.errors import DataError, InputError
 from harness.models.entry import ModelEntry
+from harness.sources import fingerprint_of
 from harness.spec import DatasetSpec, RunData, RunSpec, SettingName, Suite, Task, Variant
 from harness.yamlfile import suggest
 
@@ -178,21 +177,8 @@ def sources_fingerprint() -> str:
 
     Comments, docstrings and layout are left out, so that better words cost no retraining.
     """
-    digest = hashlib.sha256()
     package = Path(__file__).parent
-    for room in _ROOMS:
-        for path in sorted((package / room).rglob("*.py")):
-            tree = ast.parse(path.read_text(encoding="utf-8"))
-            for node in ast.walk(tree):
-                if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
-                    _drop_docstring(node)
-            digest.update(f"{path.relative_to(package).as_posix()}\0{ast.dump(tree)}\0".encode())
-    return digest.hexdigest()[:16]
-
-
-def _drop_docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> None:
-    if ast.get_docstring(node, clean=False) is not None:
-        node.body = node.body[1:]
+    return fingerprint_of((path for room in _ROOMS for path in (package / room).rglob("*.py")), package)
 
 
 def _pick(field: str, offered: Sequence[Named], picked: Sequence[Named]) -> tuple[Named, ...]:

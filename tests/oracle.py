@@ -1,7 +1,8 @@
 """MMSA's own loader and trainers, driven as the oracle of parity tests.
 
 `MMSA_run` itself cannot run without a GPU, so its steps are done here in its order: seed, loader, model, trainer,
-train, reload the best weights, test. One repair is made in memory: torch has dropped an argument that MulT's trainer passes.
+train, reload the best weights, test. One repair is made in memory: torch has dropped an argument that MulT's trainer
+passes.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import plan as planning
 from harness.errors import InputError
-from harness.plan import Plan, Selection, load_datasets, make_plan, narrow, sources_fingerprint
+from harness.plan import Plan, Selection, load_datasets, make_plan, narrow
 from harness.spec import VARIANTS, RunSpec, Suite
 from harness.suites import load_suite, shipped
 from tests.helpers import make_spec
@@ -121,25 +119,6 @@ def test_the_address_knows_values_and_not_their_order(hyper: dict[str, Any]) -> 
     assert RunSpec.model_validate_json(spec.model_dump_json()).run_id == spec.run_id
     assert len(spec.run_id) == 16
     assert make_spec(hyper={**hyper, "one more": 1}).run_id != spec.run_id
-
-
-def test_words_do_not_change_the_sources_fingerprint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = tmp_path / "models" / "m.py"
-    module.parent.mkdir()
-    monkeypatch.setattr(planning, "__file__", str(tmp_path / "plan.py"))
-
-    def fingerprint(text: str) -> str:
-        module.write_text(text, encoding="utf-8")
-        sources_fingerprint.cache_clear()
-        return sources_fingerprint()
-
-    try:
-        first = fingerprint('"""Words."""\n\ndef f(x):\n    """More words."""\n    return x + 1\n')
-        assert fingerprint('"""Other."""\ndef f(x):\n    # a comment\n    return (x + 1)\n') == first
-        assert fingerprint("def f(x):\n    return x + 2\n") != first
-        assert ast.get_docstring(ast.parse(module.read_text(encoding="utf-8"))) is None
-    finally:
-        sources_fingerprint.cache_clear()
 
 
 def test_narrowing() -> None:

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from harness.errors import StoreError
 from harness.spec import RunSpec
-from harness.store import RunStore, write_json
+from harness.store import RunStore, owners, write_json
 from tests.helpers import fake_record, fill_draft, make_spec
 
 
@@ -231,6 +231,7 @@ def test_a_folder_that_lost_its_record_is_reported_not_overwritten(store: RunSto
         lambda text: text.replace('"run_id"', '"runid"'),
         lambda text: text.replace('"metrics"', '"metric"'),
         lambda text: text.replace('"spec": {', '"spec": 3, "was": {'),
+        lambda text: text.replace('"files": {', '"files": [], "were": {'),
     ],
 )
 def test_a_damaged_record_is_named_and_left_out(store: RunStore, damage: Callable[[str], str]) -> None:
@@ -292,7 +293,7 @@ def test_another_schema_version_is_refused_clearly(store: RunStore, version: int
     assert hint in caught.value.hint
 
 
-@pytest.mark.parametrize(
+PARTS = pytest.mark.parametrize(
     ("name", "read"),
     [
         ("predictions.parquet", "predictions"),
@@ -301,9 +302,15 @@ def test_another_schema_version_is_refused_clearly(store: RunStore, version: int
         ("features.safetensors", "features"),
     ],
 )
-def test_a_damaged_or_missing_part_is_named(store: RunStore, name: str, read: str) -> None:
+
+
+@PARTS
+@pytest.mark.parametrize("hashed", [True, False])
+def test_a_damaged_or_missing_part_is_named(store: RunStore, name: str, read: str, hashed: bool) -> None:
     spec = make_spec()
     path = fake_record(store, spec) / name
+    if not hashed:
+        edit(path.with_name("record.json"), lambda data: data.pop("files"))
     record = store.record(spec)
     assert record is not None
     path.write_bytes(b"{not what it should be")
@@ -313,6 +320,50 @@ def test_a_damaged_or_missing_part_is_named(store: RunStore, name: str, read: st
     path.unlink()
     with pytest.raises(StoreError):
         getattr(record, read)()
+
+
+@PARTS
+def test_a_part_that_was_exchanged_is_named(store: RunStore, name: str, read: str) -> None:
+    spec = make_spec()
+    path = fake_record(store, spec) / name
+    other = fake_record(store, make_spec(seed=2)) / name
+    if name == "history.jsonl":
+        other.write_text('{"epoch": 1}\n')
+    shutil.copy(other, path)  # a whole file, so that no reader can notice
+    record = store.record(spec)
+    assert record is not None
+    with pytest.raises(StoreError, match="changed after the run") as caught:
+        getattr(record, read)()
+    assert caught.value.where == str(path)
+    assert "run again" in caught.value.hint
+    for other_read in {"predictions", "history", "provenance", "features"} - {read}:
+        getattr(record, other_read)()
+
+
+@PARTS
+def test_a_part_without_a_stored_hash_is_read(store: RunStore, name: str, read: str) -> None:
+    spec = make_spec()
+    path = fake_record(store, spec) / name
+    other = fake_record(store, make_spec(seed=2)) / name
+    shutil.copy(other, path)
+    edit(path.with_name("record.json"), lambda data: data["files"].pop(name))
+    record = store.record(spec)
+    assert record is not None
+    getattr(record, read)()
+
+
+def test_a_copied_record_does_not_answer_for_another_run(store: RunStore) -> None:
+    asked, other = make_spec(seed=1), make_spec(seed=2)
+    shutil.copytree(fake_record(store, other), store.folder(asked))
+    with pytest.raises(StoreError, match=other.run_id) as caught:
+        store.record(asked)
+    assert caught.value.where == str(store.folder(asked) / "record.json")
+    assert asked.run_id in caught.value.what
+    assert "run again" in caught.value.hint
+    assert store.status(asked) == "done", "it must not be trained over in silence"
+    record = store.record(other)
+    assert record is not None
+    assert record.spec == other
 
 
 def test_a_missing_log_is_empty(store: RunStore) -> None:
@@ -449,13 +500,135 @@ def test_drafts_of_the_dead_are_swept_and_others_stay(store: RunStore) -> None:
     assert set(drafts(store)) == {mine, foreign, unknown}
 
 
-def test_a_reused_process_id_does_not_keep_a_draft(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
+WEEK = 7 * 24 * 3600.0
+
+
+@pytest.fixture
+def without_proc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(owners, "_PROC", Path("/no/such/folder"))
+
+
+def renamed(draft: Path, **parts: str) -> Path:
+    """Give a draft to another owner, by the parts of its name."""
+    names = ("host", "boot", "namespace", "pid", "start", "random")
+    name = ".".join((dict(zip(names, draft.name.split("."), strict=True)) | parts).values())
+    return draft.rename(draft.with_name(name))
+
+
+def age(folder: Path, seconds: float) -> None:
+    for path in (*folder.rglob("*"), folder):
+        written = path.stat().st_mtime - seconds
+        os.utime(path, (written, written))
+
+
+@pytest.mark.parametrize("step", [-WEEK, -60, 60, WEEK])
+def test_a_step_of_the_clock_kills_no_draft(store: RunStore, monkeypatch: pytest.MonkeyPatch, step: float) -> None:
     draft = store.begin(make_spec())
-    started = psutil.Process().create_time()
-    later = type("Later", (), {"create_time": lambda self: started + 3600, "status": lambda self: "running"})
-    monkeypatch.setattr(psutil, "Process", lambda pid=None: later())
+    true, now = psutil.Process.create_time, time.time
+    # What a step does: psutil adds the moment of the boot by the clock as it is now.
+    monkeypatch.setattr(psutil.Process, "create_time", lambda self: true(self) + step)
+    monkeypatch.setattr(time, "time", lambda: now() + step)
+    store.prepare()
+    assert draft.exists()
+
+
+def test_a_reused_process_id_does_not_keep_a_draft(store: RunStore) -> None:
+    draft = store.begin(make_spec())
+    ticks = int(draft.name.split(".")[4])
+    draft = renamed(draft, start=str(ticks - 1))
     store.prepare()
     assert not draft.exists()
+
+
+@pytest.mark.usefixtures("without_proc")
+def test_without_proc_the_clock_must_do(store: RunStore) -> None:
+    mine = store.begin(make_spec())
+    assert mine.name.split(".")[1] == "unknown"
+    started = int(mine.name.split(".")[4])
+    nearly = renamed(store.begin(make_spec()), start=str(started - 5000))
+    reused = renamed(store.begin(make_spec()), start=str(started - 60_000))
+    dead = renamed(store.begin(make_spec()), pid=str(dead_pid()))
+    store.prepare()
+    assert set(drafts(store)) == {mine, nearly}
+    assert not reused.exists()
+    assert not dead.exists()
+
+
+def dead_pid() -> int:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_a_process_that_is_hidden_from_this_user_counts_as_alive(
+    store: RunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = owners._state_and_ticks
+
+    def only_mine(pid: int) -> tuple[str, int]:
+        if pid != os.getpid():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        return shown(pid)
+
+    alive = renamed(store.begin(make_spec()), pid=str(os.getppid()))
+    dead = renamed(store.begin(make_spec()), pid=str(dead_pid()))
+    monkeypatch.setattr(owners, "_state_and_ticks", only_mine)
+    store.prepare()
+    assert alive.exists()
+    assert not dead.exists()
+    monkeypatch.setattr(os, "kill", failing(errno.EPERM))
+    store.prepare()
+    assert alive.exists()
+
+
+@pytest.mark.parametrize(
+    ("parts", "days", "swept"),
+    [
+        ({"boot": "0ld0b007"}, 6.9, False),
+        ({"boot": "0ld0b007"}, 7.1, True),
+        ({"boot": "0ld0b007", "namespace": "1"}, 7.1, True),
+        ({"namespace": "1"}, 700.0, False),
+        ({"host": "elsewhere"}, 700.0, False),
+        ({"host": "elsewhere", "boot": "0ld0b007"}, 700.0, False),
+        ({}, 700.0, False),
+    ],
+)
+def test_what_is_left_of_other_boots_and_hosts(
+    store: RunStore, parts: dict[str, str], days: float, swept: bool
+) -> None:
+    draft = store.begin(make_spec())
+    (draft / "log.txt").write_text("epoch 1\n")
+    draft = renamed(draft, **parts)
+    age(draft, days * 24 * 3600)
+    store.prepare()
+    assert draft.exists() is not swept
+
+
+def test_a_draft_of_another_boot_that_is_still_written_stays(store: RunStore) -> None:
+    draft = renamed(store.begin(make_spec()), boot="0ld0b007")
+    (draft / "log.txt").write_text("epoch 1\n")
+    age(draft, 2 * WEEK)
+    with (draft / "log.txt").open("a") as log:  # this does not move the folder's own time
+        log.write("epoch 2\n")
+    store.prepare()
+    assert draft.exists()
+
+
+@given(name=st.text(max_size=20))
+def test_a_program_may_be_called_anything(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
+    proc = tmp_path_factory.getbasetemp() / "proc"
+    (proc / "7").mkdir(parents=True, exist_ok=True)
+    rest = " ".join(str(number) for number in range(4, 53))
+    (proc / "7" / "stat").write_bytes(f"7 ({name}) S {rest}\n".encode())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(owners, "_PROC", proc)
+        assert owners._state_and_ticks(7) == ("S", 22)
+
+
+@pytest.mark.parametrize("pid", ["0", "9999999", "99999999999999999999"])
+def test_an_impossible_process_id_is_no_error(store: RunStore, pid: str) -> None:
+    renamed(store.begin(make_spec()), pid=pid)
+    store.prepare()
 
 
 def test_a_swept_draft_cannot_be_published_in_part(store: RunStore) -> None:

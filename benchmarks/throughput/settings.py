@@ -13,9 +13,12 @@ from harness.data import generate, load_definition
 from harness.data.synthetic import write_pickle
 from harness.workflow import Folders
 
-__all__ = ["FULL", "QUICK", "Group", "Place", "Settings", "make_feature_file"]
+__all__ = ["FULL", "QUICK", "WARM", "Group", "Place", "Settings", "make_feature_file"]
 
-FILE = "features.pkl"
+WARM = "cache"
+"""Name of the cache folder that holds a converted feature file."""
+
+_FILE = "features.pkl"
 _CH_SIMS_SAMPLES = {"train": 1368, "valid": 456, "test": 457}
 _CH_SIMS_LENGTHS = {"text": 39, "audio": 400, "vision": 55}
 _NO_BOUND = 100_000  # epochs: MMSA knows early stopping only, so the harness's own bound must never be reached
@@ -51,7 +54,7 @@ class Group:
 
     def suite(self) -> dict[str, Any]:
         """Return the suite that the harness runs; MMSA's side takes its hyper-parameters from the same specs."""
-        setting = {"file": FILE, "sha256": None, "lengths": dict(self.lengths)}
+        setting = {"file": _FILE, "sha256": None, "lengths": dict(self.lengths)}
         dataset = {
             "base": "sims",
             "name": self.name,
@@ -82,7 +85,7 @@ class Settings:
     groups : tuple of Group
         The timed runs; the first group's file and first model serve the memory part too.
     workers : int
-        Processes on either side, and cores.
+        Processes on either side, and cores; fewer where there are fewer cores.
     repetitions : int
         Of the timed runs.
     memory_workers : tuple of int
@@ -136,7 +139,7 @@ QUICK = Settings(
     groups=(
         Group(
             "synthetic-tiny",
-            ("LF-DNN", "TFN", "LMF", "MFN", "MulT"),
+            ("LF-DNN", "LMF", "MFN", "MulT"),  # TFN has 18 million parameters at any length
             {"train": 40, "valid": 16, "test": 18},
             {"text": 6, "audio": 8, "vision": 7},
             seeds=(1111,),
@@ -144,7 +147,7 @@ QUICK = Settings(
             target=False,
         ),
     ),
-    workers=1,
+    workers=2,
     repetitions=1,
     memory_workers=(1,),
     overhead_models=("LF-DNN",),
@@ -163,22 +166,19 @@ class Place:
     @property
     def file(self) -> Path:
         """The feature file that both sides read."""
-        return self.folder / "data" / FILE
-
-    @property
-    def suite(self) -> Path:
-        """The group's suite file."""
-        return self.folder / "suite.yaml"
+        return self.folder / "data" / _FILE
 
     def folders(self, runs: str, cache: str) -> Folders:
         """Return the harness's folders, with runs and cache under the given names."""
         place = self.folder
         return Folders(data=place / "data", runs=place / runs, reports=place / "reports", cache=place / cache)
 
-    def write_suite(self, **changes: Any) -> None:
-        """Write the group's suite file."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.suite.write_text(yaml.safe_dump({**self.group.suite(), **changes}), encoding="utf-8")
+    def write_suite(self, name: str, **changes: Any) -> str:
+        """Write the group's suite, or one that differs in some fields, and return its path."""
+        path = self.folder / f"{name}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(yaml.safe_dump({**self.group.suite(), **changes}), encoding="utf-8")
+        return str(path)
 
 
 def make_feature_file(group: Group, path: Path) -> int:

@@ -1,12 +1,13 @@
 """Feature files as memory-mapped arrays, converted once for all runs and processes.
 
-One entry per file content (its SHA-256), below ``<cache>/features``::
+One entry per file content (its SHA-256) and code that reads, checks and converts (a fingerprint of its sources),
+below ``<cache>/features``::
 
-    <sha256>-v1/meta.json                sizes of all files, so that a damaged entry is noticed
-    <sha256>-v1/<split>/<array>.npy      float32 features and their time means, labels, lengths
-    <sha256>-v1/<split>/text.json        ids and raw texts
-    <sha256>-v1/check-<hash>.json        the findings, one file per definition that the content was held against
-    <sha256>-v1.lock                     held while an entry is made; the kernel drops it when its holder dies
+    <sha256>-<code>/meta.json            sizes of all files, so that a damaged entry is noticed
+    <sha256>-<code>/<split>/<array>.npy  float32 features and their time means, labels, lengths
+    <sha256>-<code>/<split>/text.json    ids and raw texts
+    <sha256>-<code>/check-<hash>.json    the findings, one file per definition that the content was held against
+    <sha256>-<code>.lock                 held while an entry is made; the kernel drops it when its holder dies
 
 Nothing of a definition changes the arrays, so a user's own grouping of a large set does not store it twice.
 An entry is made in a temporary folder and renamed into place: it is there whole or not at all.
@@ -15,6 +16,7 @@ An entry is made in a temporary folder and renamed into place: it is there whole
 from __future__ import annotations
 
 import fcntl
+import functools
 import hashlib
 import json
 import os
@@ -30,16 +32,19 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.data.checks import CHECK_VERSION, Finding, as_text, blocks, check
-from harness.data.files import fingerprint, identity
+from harness.data.checks import Finding, check
+from harness.data.files import Identity, fingerprint, identity
 from harness.data.safe_pickle import read_pickle
-from harness.data.storage import cannot_write, locked, need_space, sync_folder, write_atomically
+from harness.data.storage import cannot_write, locked, need_space, write_atomically
+from harness.data.values import as_text, blocks, numbers
+from harness.disk import sync
 from harness.errors import DataError
+from harness.sources import fingerprint_of
 from harness.spec import SPLITS, DatasetSpec, Shapes
 
 __all__ = ["Features", "Split", "cache_folder", "load_features", "open_features"]
 
-_FORMAT = 1  # raise it when the arrays or their names change
+_CODE = ("cache.py", "checks.py", "safe_pickle.py", "stand_ins.py", "values.py")  # they decide what is in an entry
 _BERT_WIDTH = 768  # the width that MMSA gives text when it runs BERT itself
 _FEATURES = ("text", "text_bert", "audio", "vision")
 _AVERAGED = ("audio", "vision")
@@ -86,7 +91,13 @@ class Features:
 
 def cache_folder(cache_dir: Path, sha256: str) -> Path:
     """Return where the arrays of the file with this SHA-256 are, or will be."""
-    return cache_dir / "features" / f"{sha256}-v{_FORMAT}"
+    return cache_dir / "features" / f"{sha256}-{_code()}"
+
+
+@functools.cache
+def _code() -> str:
+    here = Path(__file__).parent
+    return fingerprint_of([here / name for name in _CODE], here)
 
 
 def open_features(
@@ -123,9 +134,11 @@ def open_features(
     note = folder / f"check-{_check_key(definition, setting)}.json"
     findings = _kept(folder, note)
     if findings is None:
-        with locked(folder):
+        with locked(folder) as alone:
             findings = _kept(folder, note)  # somebody else may have been faster
             if findings is None:
+                if alone:
+                    _sweep(folder.parent, folder.name)
                 findings = _make(path, seen, digest, folder, note, definition, setting)
     return replace(load_features(folder), findings=findings)
 
@@ -176,7 +189,7 @@ def _meta(folder: Path) -> dict[str, Any] | None:
     try:
         meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
         whole = all((folder / name).stat().st_size == size for name, size in meta["files"].items())
-        return dict(meta) if whole and meta["format"] == _FORMAT else None
+        return dict(meta) if whole else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
@@ -194,12 +207,12 @@ def _kept(folder: Path, note: Path) -> tuple[Finding, ...] | None:
 def _check_key(definition: DatasetSpec, setting: str) -> str:
     """Hash what the checks look at."""
     fields = {"name", "label_range", "widths", "groups", "samples", "unimodal_labels", "settings"}
-    asked = [CHECK_VERSION, setting, definition.model_dump(mode="json", include=fields)]
+    asked = [setting, definition.model_dump(mode="json", include=fields)]
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _sweep(features: Path, mine: str) -> None:
-    """Remove what conversions left behind that were killed: their locks are free."""
+    """Remove what conversions left behind that were killed: their locks are free, and `mine` is held by the caller."""
     for leftover in features.glob(".tmp-*"):
         entry = leftover.name.removeprefix(".tmp-").rpartition("-")[0]
         if entry == mine:
@@ -212,7 +225,7 @@ def _sweep(features: Path, mine: str) -> None:
 
 def _make(
     path: Path,
-    seen: tuple[int, int, int, int],
+    seen: Identity,
     sha256: str,
     folder: Path,
     note: Path,
@@ -220,7 +233,6 @@ def _make(
     setting: str,
 ) -> tuple[Finding, ...]:
     """Check the file, convert it unless only the check was missing, and keep the findings."""
-    _sweep(folder.parent, folder.name)
     raw = read_pickle(path)
     if identity(path) != seen:
         raise DataError("the file changed while it was read", where=str(path), hint="wait until it is complete")
@@ -241,30 +253,42 @@ def _convert(raw: dict[str, Any], sha256: str, folder: Path) -> None:
         for name in SPLITS:
             (draft / name).mkdir(parents=True)
             splits[name] = _write_split(raw[name], draft / name)
-            sync_folder(draft / name)
+            sync(draft / name)
         files = {str(p.relative_to(draft)): p.stat().st_size for p in sorted(draft.rglob("*")) if p.is_file()}
-        meta = {"format": _FORMAT, "sha256": sha256, "splits": splits, "files": files}
+        meta = {"sha256": sha256, "splits": splits, "files": files}
         _write(draft / "meta.json", lambda file: file.write(json.dumps(meta, indent=1).encode()))
-        sync_folder(draft)
-        if folder.exists():  # damaged, or we would not be here; whoever has it mapped keeps it
-            folder.rename(folder.with_name(f".tmp-{folder.name}-{uuid.uuid4().hex[:12]}"))
-        draft.rename(folder)
-        sync_folder(folder.parent)
-        _sweep(folder.parent, folder.name)
+        sync(draft)
+        _put_in_place(draft, folder)
+        sync(folder.parent)
     except OSError as error:
         raise cannot_write(folder.parent, error) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
 
+def _put_in_place(draft: Path, folder: Path) -> None:
+    """Rename an entry into place, unless a whole one is there: without locks, somebody may have been faster."""
+    if _meta(folder) is not None:
+        return
+    damaged = folder.with_name(f".tmp-{folder.name}-{uuid.uuid4().hex[:12]}")
+    with suppress(FileNotFoundError):
+        folder.rename(damaged)  # whoever has it mapped keeps it
+    try:
+        draft.rename(folder)
+    except OSError:
+        if _meta(folder) is None:
+            raise
+    finally:
+        shutil.rmtree(damaged, ignore_errors=True)
+
+
 def _needed(raw: Mapping[str, Any]) -> int:
     """Bytes that the converted entry takes."""
     total = 0
-    for split in raw.values():
-        if isinstance(split, Mapping):
-            total += sum(4 * np.size(split[key]) for key in _FEATURES if key in split)
-            total += 256 * len(split.get("id", ()))  # labels, lengths, ids, texts
-            total += sum(4 * split[key].shape[0] * split[key].shape[2] for key in _AVERAGED if key in split)
+    for split in (raw[name] for name in SPLITS):
+        total += sum(4 * split[key].size for key in _FEATURES if key in split)
+        total += 256 * len(split["id"])  # labels, lengths, ids, texts
+        total += sum(4 * split[key].shape[0] * split[key].shape[2] for key in _AVERAGED if key in split)
     return total
 
 
@@ -278,16 +302,23 @@ def _write_split(split: dict[str, Any], folder: Path) -> dict[str, list[str]]:
             arrays += _write_features(split.pop(key), key, folder)
     for key in ("audio_lengths", "vision_lengths"):
         if key in split:
-            _save(folder / f"{key}.npy", np.asarray(split[key]).astype(np.int64).reshape(-1))
+            _save(folder / f"{key}.npy", _checked(split[key]).astype(np.int64))
             arrays.append(key)
     labels: list[str] = []
     for key in _LABELS:
         if key in split:
             name = key.replace("_labels", "")
             dtype = np.float32 if name.startswith("regression") else np.int64
-            _save(folder / f"{name}.npy", np.asarray(split[key]).astype(dtype).reshape(-1))
+            _save(folder / f"{name}.npy", _checked(split[key]).astype(dtype))
             labels.append(name)
     return {"arrays": arrays, "labels": labels}
+
+
+def _checked(value: Any) -> NDArray[np.float64]:
+    """Return labels or step counts; float64 holds every one that the checks let through."""
+    array = numbers(value)
+    assert array is not None
+    return array
 
 
 def _write_features(array: NDArray[Any], key: str, folder: Path) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import combinations
 from typing import Any, Literal
@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.data.definitions import setting_of
+from harness.data.values import as_text, non_finite, numbers
 from harness.errors import DataError
 from harness.spec import SPLITS, DatasetSpec
 
-__all__ = ["CHECK_VERSION", "CheckReport", "Finding", "as_text", "blocks", "check"]
+__all__ = ["CheckReport", "Finding", "check"]
 
-CHECK_VERSION = 1  # raise it when the checks change, so that kept findings are found again
 _REQUIRED = ("id", "raw_text", "audio", "vision", "regression_labels")
 _UNIMODAL = ("T", "A", "V")
-_BLOCK_BYTES = 32 * 2**20
+_BEYOND_FLOAT = 2**53  # from here on float64 has no longer every whole number
 _SHOWN = 8
 _EXAMPLES = 3
 
@@ -81,20 +81,6 @@ class CheckReport:
         )
 
 
-def blocks(array: NDArray[Any]) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Yield (first row, float32 copy of some rows) of an array until its end: some 32 MiB at a time.
-
-    The copies keep the memory order of the array, as ``array.astype(np.float32)`` does. No block has one row alone
-    unless the array has: numpy sums an axis in another order once its neighbour has shrunk to 1, and the last bits
-    of a mean over time would depend on where the blocks end.
-    """
-    rows = max(2, _BLOCK_BYTES // max(1, 4 * array[:1].size))
-    starts = range(0, max(1, len(array) - 1), rows)  # a last row alone goes with the block before it
-    for start, stop in zip(starts, [*starts[1:], len(array)], strict=True):
-        with np.errstate(over="ignore", invalid="ignore"):  # too large for float32 becomes infinite, and is counted
-            yield start, array[start:stop].astype(np.float32)
-
-
 def check(
     raw: Mapping[str, Any], definition: DatasetSpec, setting: str, *, file: str = "", sha256: str = ""
 ) -> CheckReport:
@@ -110,8 +96,25 @@ def check(
         ``aligned`` or ``unaligned``.
     file, sha256 : str, optional
         Where the content comes from, for the report; a SHA-256 other than the definition's is a warning.
+
+    Raises
+    ------
+    DataError
+        If the data set has no such setting, or the content is so odd that looking at it fails.
     """
     checker = _Checker(definition, setting)
+    try:
+        _check_all(checker, raw, sha256)
+    except (ArithmeticError, MemoryError, RecursionError, SystemError, ValueError) as error:
+        raise DataError(
+            f"the content cannot be checked: {str(error)[:200] or type(error).__name__}",
+            where=file,
+            hint="free some memory if that is short; otherwise write the file again with plain numbers and texts",
+        ) from error
+    return CheckReport(file, sha256, definition.name, setting, tuple(checker.findings), checker.summary)
+
+
+def _check_all(checker: _Checker, raw: Mapping[str, Any], sha256: str) -> None:
     expected = checker.setting.sha256
     if expected and sha256 and sha256 != expected:
         checker.add("warning", "file", f"its SHA-256 is {sha256}, the published one is {expected}")
@@ -123,14 +126,13 @@ def check(
         else:
             checker.split(name, split)
     checker.across()
-    return CheckReport(file, sha256, definition.name, setting, tuple(checker.findings), checker.summary)
 
 
 class _Checker:
     def __init__(self, definition: DatasetSpec, setting: str) -> None:
         self.definition = definition
+        self.name = setting
         self.setting = setting_of(definition, setting)
-        self.unaligned = setting == "unaligned"
         self.findings: list[Finding] = []
         self.summary: dict[str, dict[str, Any]] = {}
         self.ids: dict[str, list[str]] = {}
@@ -163,6 +165,7 @@ class _Checker:
                 self._features(f"{name}.{modality}", split[modality], modality, name)
         if "text_bert" in split:
             self._tokens(f"{name}.text_bert", split["text_bert"], name)
+        self._aligned(name)
         self._step_counts(name, split)
         self._labels(name, split)
         self._sample_count(name, count)
@@ -202,7 +205,7 @@ class _Checker:
             named = f", and its {len(groups)} named groups add up to that" if groups else ""
             self.add("error", where, f"{value.shape[2]} features wide; {self.definition.name} has {width}{named}")
         self._length(where, value.shape[1], modality)
-        nan, low, high = _non_finite(value)
+        nan, low, high = non_finite(value)
         if nan:
             tail = "" if modality == "text" else ", except that a NaN in the mean over time becomes 0"
             self.add("warning", where, f"NaN: MMSA leaves them{tail}", nan)
@@ -215,8 +218,28 @@ class _Checker:
 
     def _length(self, where: str, length: int, modality: Literal["text", "audio", "vision"]) -> None:
         expected = self.setting.lengths[modality]
-        if length != expected:
-            self.add("warning", where, f"{length} steps long; the definition says {expected}")
+        if length != expected:  # MMSA would take the file's own; here models are built before any file is opened
+            place = f"settings.{self.name}.lengths.{modality}"
+            self.add(
+                "error",
+                where,
+                f"{length} steps long, but the definition says {expected}, and models are built for that: "
+                f"set {place} to {length} in the definition",
+            )
+
+    def _aligned(self, split: str) -> None:
+        lengths = self.lengths[split]
+        text = lengths.get("text", lengths.get("text_bert"))
+        if self.name != "aligned" or text is None:
+            return
+        for modality in ("audio", "vision"):
+            if lengths.get(modality, text) != text:
+                self.add(
+                    "error",
+                    f"{split}.{modality}",
+                    f"{lengths[modality]} steps long, text {text}: aligned means one step a word; "
+                    "if the file is not aligned, describe it under settings.unaligned",
+                )
 
     def _tokens(self, where: str, value: Any, split: str) -> None:
         if not self._array(where, value, 3):
@@ -225,8 +248,7 @@ class _Checker:
             self.add("error", where, f"expected (samples, 3, steps): ids, mask, segments; found shape {value.shape}")
             return
         self.lengths[split]["text_bert"] = value.shape[2]
-        if "text" not in self.lengths[split]:
-            self._length(where, value.shape[2], "text")
+        self._length(where, value.shape[2], "text")
         ids, mask = (value[:, row].astype(np.float64) for row in (0, 1))
         if wrong := int(np.count_nonzero((ids != np.floor(ids)) | ~(ids >= 0))):
             self.add("error", where, "token ids that are no whole numbers from 0", wrong)
@@ -238,11 +260,11 @@ class _Checker:
             key = f"{modality}_lengths"
             where = f"{name}.{key}"
             if key not in split:
-                if self.unaligned:
+                if self.name == "unaligned":
                     self.add("warning", name, f"no {key}; MMSA asks for them in unaligned files")
                 continue
-            values = _numbers(split[key])
-            if values is None or not bool(np.all(values == np.floor(values))):
+            values = numbers(split[key])
+            if values is None or not bool(np.all((np.abs(values) < _BEYOND_FLOAT) & (values == np.floor(values)))):
                 self.add("error", where, "expected one whole number a sample")
                 continue
             longest = self.lengths[name].get(modality, 0)
@@ -270,7 +292,7 @@ class _Checker:
         if key not in split:
             self._absent(where, required)
             return None
-        values = _numbers(split[key])
+        values = numbers(split[key])
         if values is None:
             self.add("error", where, "expected one number a sample")
             return None
@@ -287,7 +309,7 @@ class _Checker:
         if key not in split:
             self._absent(where, required)
             return None
-        values = _numbers(split[key])
+        values = numbers(split[key])
         if values is None:
             self.add("error", where, "expected one class a sample")
             return None
@@ -324,11 +346,6 @@ def _sized(value: Any) -> bool:
     return isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.ndim > 0)
 
 
-def as_text(item: Any) -> str:
-    """Return an id or a raw text as text."""
-    return item.decode("utf-8", "replace") if isinstance(item, bytes) else str(item)
-
-
 def _one_each(value: Any) -> bool:
     return (
         _sized(value)
@@ -339,30 +356,6 @@ def _one_each(value: Any) -> bool:
 
 def _arrays(split: Mapping[str, Any]) -> list[str]:
     return [key for key in ("text", "text_bert", "audio", "vision") if isinstance(split.get(key), np.ndarray)]
-
-
-def _numbers(value: Any) -> NDArray[Any] | None:
-    """Return labels or step counts as one axis of numbers, or None if they are not that."""
-    try:
-        array = np.asarray(value)
-        if array.dtype.kind not in "fiubO":  # O: lists of numbers are pickled as objects by some tools
-            return None
-        array = array.astype(np.float64)
-    except (ValueError, TypeError):
-        return None
-    return array.reshape(-1) if array.ndim > 0 and array.size == len(array) else None
-
-
-def _non_finite(array: NDArray[Any]) -> tuple[int, int, int]:
-    """Count NaN, -inf and +inf as they are in float32."""
-    if array.dtype.kind in "iub":
-        return 0, 0, 0
-    counts = [0, 0, 0]
-    tests: tuple[Callable[..., Any], ...] = (np.isnan, np.isneginf, np.isposinf)
-    for _, block in blocks(array):
-        if not np.isfinite(block).all():
-            counts = [count + int(np.count_nonzero(test(block))) for count, test in zip(counts, tests, strict=True)]
-    return counts[0], counts[1], counts[2]
 
 
 def _examples(ids: list[str]) -> str:

@@ -7,7 +7,7 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from harness.data.definitions import setting_of
 from harness.data.storage import locked, write_atomically
@@ -15,7 +15,7 @@ from harness.data.synthetic import generate, synthetic_file_name, write_pickle
 from harness.errors import DataError
 from harness.spec import DatasetSpec
 
-__all__ = ["fingerprint", "identity", "locate"]
+__all__ = ["Identity", "fingerprint", "identity", "locate"]
 
 _BLOCK = 2**20
 _SETTLED_NS = 2 * 10**9
@@ -65,8 +65,13 @@ def locate(definition: DatasetSpec, setting: str, data_dir: Path | None, cache_d
     )
 
 
-def identity(path: Path) -> tuple[int, int, int, int]:
-    """Return size, modification time in ns, inode and device of a file: what changes when somebody changes it.
+Identity: TypeAlias = tuple[int, int, int, int, int]
+
+
+def identity(path: Path) -> Identity:
+    """Return size, times of modification and change in ns, inode and device: what changes when somebody changes a file.
+
+    A program can set the time of modification back; the time of change is the kernel's.
 
     Raises
     ------
@@ -77,11 +82,11 @@ def identity(path: Path) -> tuple[int, int, int, int]:
         status = path.stat()
     except OSError as error:
         raise DataError(f"cannot read the file: {error.strerror or error}", where=str(path)) from error
-    return status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev
 
 
 def fingerprint(path: Path, cache_dir: Path) -> str:
-    """Return the SHA-256 of a file, remembered in `cache_dir` by path, size, modification time and inode.
+    """Return the SHA-256 of a file, remembered in `cache_dir` by its path and `identity`.
 
     Raises
     ------
@@ -98,14 +103,14 @@ def fingerprint(path: Path, cache_dir: Path) -> str:
     digest = _digest(path)
     if identity(path) != seen:
         raise DataError("the file changed while it was read", where=str(path), hint="wait until it is complete")
-    # A file changed twice within the clock's tick keeps its modification time, so a very young one is not remembered.
-    if time.time_ns() - seen[1] > _SETTLED_NS:
+    # A file changed twice within the clock's tick keeps its times, so a very young one is not remembered.
+    if time.time_ns() - max(seen[1:3]) > _SETTLED_NS:
         entry = json.dumps({"path": str(path), "identity": seen, "sha256": digest}, sort_keys=True)
         write_atomically(note, lambda file: file.write(entry.encode()))
     return digest
 
 
-def _remembered(note: Path, path: Path, seen: tuple[int, int, int, int]) -> str | None:
+def _remembered(note: Path, path: Path, seen: Identity) -> str | None:
     try:
         entry: Any = json.loads(note.read_text(encoding="utf-8"))
         if entry["path"] == str(path) and tuple(entry["identity"]) == seen:

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import fcntl
-import glob
-import os
 import shutil
-import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from harness.disk import replace_file
 from harness.errors import StoreError
 
-__all__ = ["cannot_write", "locked", "make_folder", "need_space", "sync_folder", "write_atomically"]
+__all__ = ["cannot_write", "locked", "make_folder", "need_space", "write_atomically"]
 
-_STALE_SECONDS = 3600
 _SPARE = 16 * 2**20  # what a nearly full disk needs besides the arrays: folders, metadata, somebody's log
 
 
@@ -67,8 +63,11 @@ def _readable(size: int) -> str:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[bool]:
     """Hold the lock of a file or folder to be made; wait for whoever has it, in whatever process.
+
+    Yields whether the lock is really held: some network file systems know no locks. A thing may then be made twice at
+    once, which renaming into place keeps safe, but nobody may remove a half-made one: it could be another's.
 
     The kernel drops the lock when its holder dies. The lock file beside `path` stays: deleting it would race.
 
@@ -83,19 +82,11 @@ def locked(path: Path) -> Iterator[None]:
     except OSError as error:
         raise cannot_write(path.parent, error) from error
     with file:
-        # Some network file systems know no locks. Then a thing may be made twice at once; renaming keeps that safe.
+        held = False
         with suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in `folder` survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+            held = True
+        yield held
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
@@ -107,27 +98,7 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         If the disk refuses; nothing is left behind then.
     """
     make_folder(path.parent)
-    _drop_stale_drafts(path)
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                write(file)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(path)
-        except BaseException:
-            with suppress(OSError):
-                Path(name).unlink()
-            raise
-        sync_folder(path.parent)
+        replace_file(path, write)
     except OSError as error:
         raise cannot_write(path.parent, error) from error
-
-
-def _drop_stale_drafts(path: Path) -> None:
-    """Remove what a killed writer of the same file left; an hour is longer than any of them takes."""
-    for draft in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-        with suppress(OSError):
-            if time.time() - draft.stat().st_mtime > _STALE_SECONDS:
-                draft.unlink()

@@ -7,6 +7,7 @@ id and text in them says *synthetic*.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
@@ -20,11 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.data.storage import make_folder, need_space, write_atomically
+from harness.sources import fingerprint_of
 from harness.spec import MODALITIES, SPLITS, DatasetSpec, Modality, SyntheticSpec
 
 __all__ = ["SyntheticGroup", "generate", "plan", "synthetic_file_name", "write_pickle"]
 
-_VERSION = 1  # raise it when the content for a given definition changes
+_STREAM = 1  # sets these draws apart from others that start at the same seed
 _CLIPS_PER_VIDEO = 8
 _SCALES = (1e-2, 1e2)
 _SAMPLE_NOISE = 0.9  # standard deviation of a group's reading of the label, in units of half the label range
@@ -56,7 +58,7 @@ def plan(definition: DatasetSpec) -> tuple[SyntheticGroup, ...]:
     informative, one not, both on scale 1. Text is always such a modality.
     """
     seed = (definition.synthetic or SyntheticSpec()).seed
-    rng = np.random.default_rng([seed, _VERSION])
+    rng = np.random.default_rng([seed, _STREAM])
     groups: list[SyntheticGroup] = []
     for modality in MODALITIES:
         named = dict(_named_groups(definition).get(modality, {}))
@@ -103,7 +105,7 @@ def generate(definition: DatasetSpec) -> dict[str, Any]:
         both kinds of labels with the suffixes ``_T``, ``_A``, ``_V``.
     """
     spec = definition.synthetic or SyntheticSpec()
-    rng = np.random.default_rng([spec.seed, _VERSION, 1])
+    rng = np.random.default_rng([spec.seed, _STREAM, 1])
     groups = plan(definition)
     loadings = {(g.modality, g.name): rng.standard_normal(len(g.columns), dtype=np.float32) for g in groups}
     data: dict[str, Any] = {}
@@ -219,13 +221,19 @@ def _tokens(
 
 
 def synthetic_file_name(definition: DatasetSpec) -> str:
-    """Return the name of a synthetic set's file: it changes with everything that changes its content."""
+    """Return the name of a synthetic set's file: it changes with the definition and with the code in this module."""
     fields = ("convention", "label_range", "widths", "groups", "unimodal_labels", "synthetic")
-    asked = {"version": _VERSION} | {k: v for k, v in definition.model_dump(mode="json").items() if k in fields}
+    asked = {"sources": _sources()} | {k: v for k, v in definition.model_dump(mode="json").items() if k in fields}
     # Not sorted: the order of the groups is the order of the columns.
     digest = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
     prefix = "" if "synthetic" in definition.name else "synthetic-"
     return f"{prefix}{definition.name}-{digest}.pkl"
+
+
+@functools.cache
+def _sources() -> str:
+    here = Path(__file__)
+    return fingerprint_of([here], here.parent)
 
 
 def write_pickle(data: dict[str, Any], path: Path) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
 from harness.errors import InputError
+from harness.executors.cores import available_cores
 from harness.spec import RunSpec
 from harness.store import FailureKind, RunStore
 from harness.training.job import Job
@@ -88,7 +88,7 @@ class Outcome:
     done, failed : list of RunSpec
         Tried now, with and without a record at the end.
     already : list of RunSpec
-        Had a record before.
+        Had a record before, or got one from another process while they waited.
     not_run : list of RunSpec
         Not tried, or stopped before the end; in the order of the jobs.
     interrupted : bool
@@ -120,13 +120,6 @@ class Executor(Protocol):
         StoreError
             If the store fails under a run: going on would lose more.
         """
-
-
-def available_cores() -> int:
-    """Return how many cores this process may use, which can be fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def workers_for(threads: int, workers: int | None = None) -> int:

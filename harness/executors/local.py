@@ -18,6 +18,8 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from harness.errors import InputError, StoreError
 from harness.executors.base import Event, Failed, Finished, Observer, Outcome, Progress, Started, ignore, workers_for
 from harness.executors.server import start_process, start_server
@@ -29,6 +31,7 @@ __all__ = ["LocalExecutor"]
 
 _PRELOAD = ("torch", "MMSA", "harness.training.run")
 _LOG_LINES = 30
+_LONGEST_WAIT = 3600.0
 _SERVER_LOST = 255
 """The exit code that multiprocessing makes up when the fork server is gone."""
 
@@ -81,9 +84,10 @@ class LocalExecutor:
                         session.stop()
             except KeyboardInterrupt:
                 session.outcome.interrupted = True
-        finished = {spec.run_id for spec in session.outcome.done + session.outcome.failed}
-        session.outcome.not_run = [job.spec for job in waiting if job.spec.run_id not in finished]
-        return session.outcome
+        outcome = session.outcome
+        finished = {spec.run_id for spec in outcome.done + outcome.failed + outcome.already}
+        outcome.not_run = [job.spec for job in waiting if job.spec.run_id not in finished]
+        return outcome
 
 
 @dataclass
@@ -134,9 +138,7 @@ class _Session:
     def work_off(self, jobs: Sequence[Job], bell: int) -> None:
         """Keep the slots filled until nothing is left, or until a byte arrives on `bell`."""
         queue = deque(jobs)
-        while queue or self.slots:
-            while queue and len(self.slots) < self.workers:
-                self._start(queue.popleft())
+        while self._fill(queue):
             ready = wait([bell, *self._sources()], self._patience())
             if bell in ready:
                 raise KeyboardInterrupt
@@ -165,6 +167,17 @@ class _Session:
                 self.outcome.done.append(slot.job.spec)
         self.slots.clear()
 
+    def _fill(self, queue: deque[Job]) -> bool:
+        """Start jobs until the slots or the queue run out, and tell whether anything runs now."""
+        while queue and len(self.slots) < self.workers:
+            job = queue.popleft()
+            # Another process on the same store may have been quicker while this job waited.
+            if self.store.status(job.spec) == "done":
+                self.outcome.already.append(job.spec)
+            else:
+                self._start(job)
+        return bool(self.slots)
+
     def _start(self, job: Job) -> None:
         if self.server_lost:
             start_server(tuple(self.options.preload))
@@ -191,7 +204,8 @@ class _Session:
 
     def _patience(self) -> float | None:
         deadlines = [slot.deadline for slot in self.slots.values() if slot.deadline is not None]
-        return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
+        # poll counts milliseconds in a C int: a limit of weeks would not fit.
+        return min(max(0.0, min(deadlines) - time.monotonic()), _LONGEST_WAIT) if deadlines else None
 
     def _listen(self, slot: _Slot) -> None:
         """Read every message that is there."""
@@ -235,12 +249,14 @@ class _Session:
         pid = slot.process.pid or 0
         slot.process.join()
         exit_code = slot.process.exitcode
-        if exit_code == _SERVER_LOST:
-            # Either the run chose this number, or the fork server died and cannot tell: the run may still live.
-            self.server_lost = True
-            if pid:
-                with suppress(ProcessLookupError):
-                    os.killpg(pid, signal.SIGKILL)
+        # Either the run chose this number, or the fork server died and cannot tell: the run may still live.
+        lost = exit_code == _SERVER_LOST
+        self.server_lost |= lost
+        # What the run started lives on in its group, also where the run itself died of something else than us. A
+        # process id is not given away while its group has members: if a process has it although the run is gone,
+        # the group is empty and the process is a stranger.
+        if pid and (lost or not psutil.pid_exists(pid)):
+            _kill_group(pid)
         slot.process.close()
         slot.connection.close()
         slot.open = False
@@ -254,9 +270,16 @@ def _kill(process: ForkServerProcess) -> None:
     """Kill a worker with everything it started; its process group has its own id once it runs our code."""
     if process.pid is None or not process.is_alive():
         return
+    # The process by its own id first: before it has made its group, it is in that of the fork server.
     with suppress(ProcessLookupError):
         os.kill(process.pid, signal.SIGKILL)
-        os.killpg(process.pid, signal.SIGKILL)
+    _kill_group(process.pid)
+
+
+def _kill_group(group: int) -> None:
+    # No such group: nothing is left in it, or its process died before it made one. No permission: nothing of ours.
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal.SIGKILL)
 
 
 def _crash(exit_code: int | None, log: Path) -> tuple[FailureKind, str, str]:

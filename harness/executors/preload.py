@@ -32,6 +32,7 @@ FAILURE = ""
 def _load() -> str:
     # Ctrl-C goes to the whole terminal group; the server protects itself only after its imports.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # the server's start held it back
     path = os.environ.pop(PYTHONPATH, None)
     if path:
         os.environ["PYTHONPATH"] = path

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 import types
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from typing import Any
@@ -46,7 +47,8 @@ def start_server(modules: tuple[str, ...]) -> None:
         preload.PYTHONPATH: os.environ.get("PYTHONPATH", ""),
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
     }
-    with _environment(variables):
+    resource_tracker.ensure_running()  # it would lift the hold again
+    with _environment(variables), _ctrl_c_held():
         forkserver.ensure_running()
     _running["modules"] = modules
     failure = _ask()
@@ -110,6 +112,16 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def _ctrl_c_held() -> Iterator[None]:
+    """Hold SIGINT back, for the server too: it inherits the mask, and `preload` lifts it once it ignores the signal."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

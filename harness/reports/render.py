@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -15,6 +12,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from harness.disk import replace_file
 from harness.errors import StoreError
 from harness.metrics import Metric
 from harness.reports import latex
@@ -133,17 +131,10 @@ def _csv(frame: pd.DataFrame) -> str:
 
 
 def _write(path: Path, text: str) -> Path:
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with draft.open("w", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        draft.replace(path)
+        replace_file(path, lambda file: file.write(text.encode("utf-8")))
     except OSError as error:
-        with suppress(OSError):
-            draft.unlink(missing_ok=True)
         raise StoreError(
             f"cannot write the report: {error.strerror or error}",
             where=str(path),

@@ -10,8 +10,11 @@ A draft becomes a record by one rename within one file system, after its files a
 record and a failure never share a path: a record cannot be overwritten by a failure, two processes that publish the
 same run need no lock, and where both exist the record counts. The name of a draft says who owns it, so that there is
 no moment in which a draft exists without an owner. Drafts of dead processes of this host are swept by
-`RunStore.prepare`; those of other hosts (or of another PID namespace) are left alone, because nobody here can tell
-whether their owners live.
+`RunStore.prepare`, and so are those from before its latest boot once they are a week old; those of other hosts (or of
+another PID namespace) are left alone, because nobody here can tell whether their owners live. `harness.store.owners`
+has the rule.
+
+``record.json`` holds the SHA-256 of the other files of a record; each is checked whenever it is read.
 """
 
 from __future__ import annotations

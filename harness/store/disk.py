@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import math
 import os
@@ -11,9 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from harness.disk import sync
 from harness.errors import StoreError
 
-__all__ = ["flush", "make_durable", "read_json", "reading", "store_error", "sync", "write_json", "writing"]
+__all__ = ["flush", "make_durable", "read_json", "reading", "sha256_of", "store_error", "write_json", "writing"]
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
@@ -76,6 +78,12 @@ def read_json(path: Path) -> dict[str, Any]:
         return data
 
 
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def make_durable(folder: Path, root: Path) -> None:
     """Create `folder` and flush every folder between it and `root`, so that a new branch outlives a power cut."""
     if folder.is_dir():
@@ -93,15 +101,6 @@ def flush(folder: Path) -> None:
         for name in files:
             sync(Path(parent) / name)
         sync(Path(parent))
-
-
-def sync(path: Path) -> None:
-    """Flush one file or folder to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _plain(value: Any) -> Any:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from harness.errors import StoreError
 from harness.spec import RunSpec
-from harness.store.disk import read_json, reading, store_error
+from harness.store.disk import read_json, reading, sha256_of, store_error
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,6 +49,11 @@ class Record:
     folder : Path
     data : dict
         ``record.json``, parsed. Fields that this version does not know are kept.
+
+    Notes
+    -----
+    `predictions`, `history`, `provenance` and `features` raise a `StoreError` that names the file where it is missing,
+    cannot be read, or is not the one that the run wrote (its SHA-256 is in ``record.json``, under ``files``).
     """
 
     folder: Path
@@ -68,25 +73,25 @@ class Record:
         """Return one row per sample: ``id``, ``split``, ``label`` and ``pred`` or ``logit_0`` to ``logit_2``."""
         import pandas as pd
 
-        path = self.folder / "predictions.parquet"
+        path = self._checked("predictions.parquet")
         with reading(path):
             return pd.read_parquet(path)
 
     def history(self) -> list[dict[str, Any]]:
         """Return one entry per epoch, as `harness.training.loop.Epoch` has it: losses, learning rate, best, seconds."""
-        path = self.folder / "history.jsonl"
+        path = self._checked("history.jsonl")
         with reading(path):
             return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
 
     def provenance(self) -> dict[str, Any]:
         """Return where and with what the run was made."""
-        return read_json(self.folder / "provenance.json")
+        return read_json(self._checked("provenance.json"))
 
     def features(self) -> tuple[list[str], dict[str, NDArray[np.float32]]]:
         """Return the sample ids (N) and the learned features per name, each (N, width), in the order of the ids."""
         from safetensors import safe_open
 
-        path = self.folder / "features.safetensors"
+        path = self._checked("features.safetensors")
         with reading(path), safe_open(str(path), framework="numpy") as file:
             ids = json.loads((file.metadata() or {})["ids"])
             return ids, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
@@ -94,6 +99,21 @@ class Record:
     def log(self) -> str:
         """Return what the run printed."""
         return _read_log(self.folder)
+
+    def _checked(self, name: str) -> Path:
+        """Return the path of a file that is as the run wrote it; one without a stored hash is taken as it is."""
+        path = self.folder / name
+        stored = self.data.get("files", {})
+        if name in stored:
+            with reading(path):
+                found = sha256_of(path)
+            if found != stored[name]:
+                raise StoreError(
+                    f"a file of a record was changed after the run: its SHA-256 is {found}, not {stored[name]}",
+                    where=str(path),
+                    hint="put the file back as it was, or delete the folder it is in and run again",
+                )
+        return path
 
 
 @dataclass(frozen=True)
@@ -126,6 +146,8 @@ def read_record(folder: Path) -> Record:
         for field, kind in expected.items():
             if not isinstance(data.get(field), kind):
                 raise TypeError(f"the field {field!r} is missing or has the wrong type")
+        if not isinstance(data.get("files", {}), dict):
+            raise TypeError("the field 'files' has the wrong type")
     return Record(folder, data)
 
 

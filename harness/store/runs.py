@@ -12,9 +12,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from harness.disk import sync
 from harness.errors import StoreError
 from harness.spec import RunSpec
-from harness.store.disk import flush, make_durable, sync, write_json, writing
+from harness.store.disk import flush, make_durable, write_json, writing
 from harness.store.owners import is_stale, owner
 from harness.store.record import (
     FAILURE_FILE,
@@ -70,8 +71,10 @@ class RunStore:
                     os.fsync(file.fileno())
             finally:
                 self._remove(probe)
+            # Removing the probe has just set this time, by the clock that the drafts' times come from.
+            now = (self.root / _TMP).stat().st_mtime
             for draft in sorted((self.root / _TMP).iterdir()):
-                if is_stale(draft.name):
+                if is_stale(draft, now):
                     self._remove(draft)
 
     def folder(self, spec: RunSpec) -> Path:
@@ -185,10 +188,19 @@ class RunStore:
         Raises
         ------
         StoreError
-            If there is one that cannot be read.
+            If there is one that cannot be read, or that is the record of another run.
         """
-        folder = self.folder(spec)
-        return read_record(folder) if (folder / RECORD_FILE).is_file() else None
+        path = self.folder(spec) / RECORD_FILE
+        if not path.is_file():
+            return None
+        record = read_record(path.parent)
+        if record.run_id != spec.run_id:
+            raise StoreError(
+                f"the record in the folder of run {spec.run_id} is that of run {record.run_id}",
+                where=str(path),
+                hint="it was copied or renamed by hand: move it back or delete the whole folder, then run again",
+            )
+        return record
 
     def failure(self, spec: RunSpec) -> Failure | None:
         """Return how `spec` failed, or None where it was not tried or has a record.

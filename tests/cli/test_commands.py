@@ -370,7 +370,6 @@ def test_an_interrupt_while_the_workers_are_prepared(
     check_interrupted(command, how, place)
 
 
-@pytest.mark.xfail(strict=False, reason="the fork server can be hit before it ignores SIGINT")
 @pytest.mark.parametrize("wait", [0.0, 0.05, 0.2])
 def test_ctrl_c_on_a_terminal_while_the_fork_server_starts(
     place: Place, tmp_path: Path, started: list[Started], wait: float

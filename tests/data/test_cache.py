@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import copy
-import json
+import errno
+import fcntl
+import hashlib
 import os
 import shutil
 import signal
@@ -22,7 +24,7 @@ from hypothesis import strategies as st
 from harness.data import Features, cache_folder, generate, load_definition, load_features, open_features, write_pickle
 from harness.data import cache as cache_module
 from harness.data.cache import _time_mean
-from harness.data.checks import blocks
+from harness.data.values import blocks
 from harness.errors import DataError, StoreError
 from harness.spec import SPLITS, DatasetSpec
 
@@ -150,7 +152,7 @@ def test_a_bad_file_is_refused_and_leaves_nothing(raw: dict[str, Any], tmp_path:
     assert not [p for p in (cache_dir / "features").iterdir() if p.is_dir()]
 
 
-@pytest.mark.parametrize("damage", ["cut", "gone", "meta", "format", "check"])
+@pytest.mark.parametrize("damage", ["cut", "gone", "meta", "check"])
 def test_a_damaged_entry_is_noticed_and_made_again(
     damage: str, pkl: Path, raw: dict[str, Any], cache_dir: Path
 ) -> None:
@@ -163,14 +165,82 @@ def test_a_damaged_entry_is_noticed_and_made_again(
         victim.unlink()
     elif damage == "meta":
         meta.write_text("{", encoding="utf-8")
-    elif damage == "format":
-        meta.write_text(json.dumps(json.loads(meta.read_text()) | {"format": 0}), encoding="utf-8")
     else:
         next(folder.glob("check-*.json")).write_text("[1]", encoding="utf-8")
     if damage != "check":
         with pytest.raises(DataError, match="no whole converted features"):
             load_features(folder)
     assert_holds(open_features(pkl, DEFINITION, "unaligned", cache_dir), raw)
+    assert leftovers(cache_dir) == []
+
+
+def test_an_entry_of_other_code_is_not_taken_for_ones_own(
+    pkl: Path, raw: dict[str, Any], cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = open_features(pkl, DEFINITION, "unaligned", cache_dir).folder
+    np.save(old / "train" / "audio.npy", np.zeros_like(raw["train"]["audio"]))  # other code, other arrays
+    monkeypatch.setattr(cache_module, "_code", lambda: "0" * 16)
+    features = open_features(pkl, DEFINITION, "unaligned", cache_dir)
+    assert features.folder != old
+    assert_holds(features, raw)
+    assert old.is_dir()
+
+
+def test_an_entry_is_tied_to_every_module_that_makes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = Path(str(cache_module.__file__)).parent
+    shutil.copytree(here, tmp_path / "data")
+    monkeypatch.setattr(cache_module, "__file__", str(tmp_path / "data" / "cache.py"))
+    code = cache_module._code.__wrapped__
+    whole = code()
+    assert whole == cache_module._code()
+    for name in ("cache.py", "checks.py", "values.py", "safe_pickle.py", "stand_ins.py"):
+        source = (tmp_path / "data" / name).read_text(encoding="utf-8")
+        (tmp_path / "data" / name).write_text(source + "\n# a comment\n", encoding="utf-8")
+        assert code() == whole
+        (tmp_path / "data" / name).write_text(source + "\nmore = 1\n", encoding="utf-8")
+        assert code() != whole
+        (tmp_path / "data" / name).write_text(source, encoding="utf-8")
+
+
+def without_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(_file: object, _operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+
+
+def test_without_locks_nothing_of_others_is_swept(
+    pkl: Path, raw: dict[str, Any], cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_locks(monkeypatch)
+    sha256 = hashlib.sha256(pkl.read_bytes()).hexdigest()
+    same = cache_dir / "features" / f".tmp-{cache_folder(cache_dir, sha256).name}-0123"  # somebody makes it as well
+    other = cache_dir / "features" / ".tmp-other-0123"
+    same.mkdir(parents=True)
+    other.mkdir()
+    assert_holds(open_features(pkl, DEFINITION, "unaligned", cache_dir), raw)
+    assert same.is_dir()
+    assert other.is_dir()
+
+
+def test_without_locks_the_faster_one_wins(
+    pkl: Path, raw: dict[str, Any], cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_locks(monkeypatch)
+    write = cache_module._write_split
+    inode = 0
+
+    def overtaken(split: dict[str, Any], folder: Path) -> dict[str, list[str]]:
+        nonlocal inode
+        if not inode:
+            inode = -1
+            inode = open_features(pkl, DEFINITION, "unaligned", cache_dir).folder.stat().st_ino
+        return write(split, folder)
+
+    monkeypatch.setattr(cache_module, "_write_split", overtaken)
+    features = open_features(pkl, DEFINITION, "unaligned", cache_dir)
+    assert_holds(features, raw)
+    assert features.folder.stat().st_ino == inode
     assert leftovers(cache_dir) == []
 
 
@@ -194,15 +264,13 @@ def test_a_kill_in_the_middle_leaves_nothing_behind(pkl: Path, raw: dict[str, An
 
 
 def test_leftovers_of_other_files_are_swept_unless_they_are_being_made(pkl: Path, cache_dir: Path) -> None:
-    import fcntl
-
     features = cache_dir / "features"
     for name in ("dead", "alive"):
-        (features / f".tmp-{name}-v1-0123").mkdir(parents=True)
-    with (features / "alive-v1.lock").open("ab") as held:
+        (features / f".tmp-{name}-c0de-0123").mkdir(parents=True)
+    with (features / "alive-c0de.lock").open("ab") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         open_features(pkl, DEFINITION, "unaligned", cache_dir)
-    assert [path.name for path in leftovers(cache_dir)] == [".tmp-alive-v1-0123"]
+    assert [path.name for path in leftovers(cache_dir)] == [".tmp-alive-c0de-0123"]
 
 
 def test_a_full_disk_is_found_before_the_conversion(
@@ -261,7 +329,7 @@ def test_the_time_mean_in_blocks_has_the_bits_of_the_whole(
     array = stored.transpose(np.argsort(order)).astype(np.float32)  # any memory order that a file can have
     assert array.shape == shape
     whole = np.mean(np.transpose(array, (1, 0, 2)), axis=0, keepdims=True).transpose(1, 0, 2)
-    with mock.patch("harness.data.checks._BLOCK_BYTES", rows * 4 * shape[1] * shape[2]):
+    with mock.patch("harness.data.values._BLOCK_BYTES", rows * 4 * shape[1] * shape[2]):
         parts = [_time_mean(block) for _, block in blocks(array)]
     np.testing.assert_array_equal(np.concatenate(parts), whole)
 
@@ -311,7 +379,7 @@ def test_arrays_are_those_of_mmsas_loader(
     train["vision"][5, :, 8] = [np.inf, -np.inf, 0, 1]
     train["vision"] = np.asfortranarray(train["vision"])
     write_pickle(raw, tmp_path / "odd.pkl")
-    monkeypatch.setattr("harness.data.checks._BLOCK_BYTES", 3 * 4 * 5 * 33)
+    monkeypatch.setattr("harness.data.values._BLOCK_BYTES", 3 * 4 * 5 * 33)
     features = open_features(tmp_path / "odd.pkl", DEFINITION, "unaligned", cache_dir)
     assert {finding.where for finding in features.findings} == {"train.audio", "train.vision"}
     assert_mmsas(tmp_path / "odd.pkl", "sims", features)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from harness.data import CheckReport, check, generate, load_definition
-from harness.data.checks import blocks
+from harness.data.values import blocks
 from harness.errors import DataError
 from harness.spec import DatasetSpec
 
@@ -70,7 +70,21 @@ def test_a_clean_file_has_no_findings() -> None:
         (swap("train", "audio", lambda a: a[:, :, :-1]), "error", "train.audio", "32 features wide", 1),
         (swap("train", "audio", lambda a: a[:, :, :-1]), "error", "train.audio", "3 named groups", 1),
         (swap("train", "audio", lambda a: a[:, :0]), "error", "train.audio", "nothing in an array", 1),
-        (swap("train", "audio", lambda a: a[:, :-1]), "warning", "train.audio", "4 steps long", 1),
+        (
+            swap("train", "audio", lambda a: a[:, :-1]),
+            "error",
+            "train.audio",
+            "4 steps long, but the definition says 5",
+            1,
+        ),
+        (
+            swap("train", "audio", lambda a: a[:, :-1]),
+            "error",
+            "train.audio",
+            "settings.unaligned.lengths.audio to 4",
+            1,
+        ),
+        (swap("test", "text_bert", lambda a: a[:, :, :-1]), "error", "test.text_bert", "lengths.text to 2", 1),
         (swap("train", "audio", lambda a: a[:, :-1]), "error", "audio", "splits differ in steps", 1),
         (drop("test", "text"), "error", "text", "splits differ in steps", 1),
         (put("test", "audio", (slice(2), 0, 0), -np.inf), "note", "test.audio", "becomes 0, as in MMSA", 2),
@@ -107,6 +121,11 @@ def test_a_clean_file_has_no_findings() -> None:
         (swap("test", "text_bert", lambda a: a[:, :2]), "error", "test.text_bert", "ids, mask, segments", 1),
         (put("test", "audio_lengths", 0, 6), "warning", "test.audio_lengths", "outside 0 to 5", 1),
         (swap("test", "vision_lengths", ["x"] * 8), "error", "test.vision_lengths", "whole number", 1),
+        (put("test", "vision_lengths", 0, np.inf), "error", "test.vision_lengths", "whole number", 1),
+        (put("test", "vision_lengths", 0, 2**60), "error", "test.vision_lengths", "whole number", 1),
+        (put("test", "vision_lengths", 0, 10**400), "error", "test.vision_lengths", "whole number", 1),
+        (swap("test", "regression_labels", lambda a: [1j] * len(a)), "error", "test.regression_labels", "number", 1),
+        (swap("test", "regression_labels", lambda a: [[0.5, 1]] * 8), "error", "test.regression_labels", "number", 1),
         (drop("test", "vision_lengths"), "warning", "test", "no vision_lengths", 1),
         (
             lambda raw: raw["test"].update({k: v[:6] for k, v in raw["test"].items()}),
@@ -137,6 +156,60 @@ def test_a_file_with_other_harmless_forms_is_fine() -> None:
             split["more"] = object()
 
     assert report(change).findings == ()
+
+
+def test_the_real_file_of_mosei_is_as_long_as_the_definition_says() -> None:
+    assert load_definition("mosei").settings["unaligned"].lengths["vision"] == 500  # and not 375, as MMSA's json has it
+
+
+def aligned(**lengths: int) -> CheckReport:
+    """Check the clean file as an aligned one of a definition with these lengths."""
+    fields = DEFINITION.model_dump()
+    fields["settings"] = {"aligned": {"lengths": {"text": 3, "audio": 3, "vision": 3} | lengths}}
+    raw = copy.deepcopy(CLEAN)
+    for split in raw.values():
+        split.pop("audio_lengths")
+        split.pop("vision_lengths")
+        for modality, length in lengths.items():
+            split[modality] = np.ones((len(split["id"]), length, DEFINITION.widths[modality]), np.float32)  # type: ignore[index]
+    return check(raw, DatasetSpec.model_validate(fields), "aligned")
+
+
+def test_aligned_means_as_many_steps_as_text() -> None:
+    assert aligned(audio=3, vision=3).findings == ()
+    # The definition says the same as the file, and both are wrong.
+    findings = aligned(audio=3, vision=4).findings
+    assert [(f.level, f.where) for f in findings] == [("error", f"{split}.vision") for split in CLEAN]
+    assert "4 steps long, text 3" in findings[0].message
+
+
+def test_labels_with_shared_parts_do_not_take_for_ever() -> None:
+    laughs: Any = [0.0]
+    for _ in range(60):
+        laughs = [laughs, laughs]
+    odd: Any
+    for odd in (laughs, [laughs], [[laughs]], np.zeros(10**4), "0" * 10**6, {}, None):
+        for key in ("regression_labels", "classification_labels", "audio_lengths"):
+            found = report(swap("test", key, [odd] * 8))
+            assert [f.where for f in found.findings if f.level == "error"] == [f"test.{key}"]
+    everything: Break = lambda raw: raw.update({"more": {"text": laughs, "audio": laughs}})  # noqa: E731
+    assert report(everything).ok
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RecursionError("deep"), SystemError("odd"), ValueError("text")])
+def test_content_that_breaks_the_check_is_a_data_error(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_value: object) -> None:
+        raise error
+
+    monkeypatch.setattr("harness.data.checks.numbers", fail)
+    with pytest.raises(DataError, match="cannot be checked") as caught:
+        report()
+    assert caught.value.where == "f.pkl"
+
+
+def test_an_id_that_cannot_be_written_out_is_a_data_error() -> None:
+    with pytest.raises(DataError, match="cannot be checked"):
+        report(swap("test", "id", [10**5000 + i for i in range(8)]))
 
 
 def test_another_sha256_is_a_warning() -> None:
@@ -174,7 +247,7 @@ def test_the_error_fits_on_a_screen_and_rows_put_errors_first() -> None:
 
 @pytest.mark.parametrize(("rows", "starts"), [(1, [0, 2, 4]), (2, [0, 2, 4]), (3, [0, 3]), (5, [0, 5]), (99, [0])])
 def test_blocks_cover_the_array_once(rows: int, starts: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.data.checks._BLOCK_BYTES", rows * 4 * 6)
+    monkeypatch.setattr("harness.data.values._BLOCK_BYTES", rows * 4 * 6)
     array = np.arange(42.0).reshape(7, 2, 3)
     seen = list(blocks(array))
     np.testing.assert_array_equal(np.concatenate([block for _, block in seen]), array.astype(np.float32))

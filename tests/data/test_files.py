@@ -14,6 +14,12 @@ from harness.data.storage import write_atomically
 from harness.errors import DataError
 
 
+@pytest.fixture
+def settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take every file that is not from the future for an old one: nobody can set its time of change back."""
+    monkeypatch.setattr(files, "_SETTLED_NS", -1)
+
+
 def aged(path: Path, content: bytes, seconds: int = 10) -> Path:
     path.write_bytes(content)
     then = time.time_ns() - seconds * 10**9
@@ -21,6 +27,7 @@ def aged(path: Path, content: bytes, seconds: int = 10) -> Path:
     return path
 
 
+@pytest.mark.usefixtures("settled")
 def test_the_fingerprint_is_the_sha256_and_is_remembered(
     tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -37,6 +44,25 @@ def test_the_fingerprint_is_the_sha256_and_is_remembered(
     assert fingerprint(path, cache_dir) == hashlib.sha256(b"CONTENT").hexdigest()
 
 
+@pytest.mark.usefixtures("settled")
+def test_a_file_with_its_time_set_back_is_noticed(tmp_path: Path, cache_dir: Path) -> None:
+    path = aged(tmp_path / "f", b"one")
+    then = path.stat().st_mtime_ns
+    fingerprint(path, cache_dir)
+    assert list((cache_dir / "fingerprints").iterdir())
+    time.sleep(0.05)  # longer than the clock's tick
+    with path.open("r+b") as file:
+        file.write(b"two")
+    os.utime(path, ns=(then, then))
+    assert fingerprint(path, cache_dir) == hashlib.sha256(b"two").hexdigest()
+
+
+def test_a_file_that_was_just_changed_is_not_remembered_whatever_its_time_says(tmp_path: Path, cache_dir: Path) -> None:
+    fingerprint(aged(tmp_path / "f", b"one"), cache_dir)
+    assert not (cache_dir / "fingerprints").exists()
+
+
+@pytest.mark.usefixtures("settled")
 def test_a_replaced_file_of_same_size_and_time_is_noticed(tmp_path: Path, cache_dir: Path) -> None:
     path = aged(tmp_path / "f", b"one")
     fingerprint(path, cache_dir)
@@ -48,12 +74,14 @@ def test_a_replaced_file_of_same_size_and_time_is_noticed(tmp_path: Path, cache_
     assert fingerprint(path, cache_dir) == hashlib.sha256(b"two").hexdigest()
 
 
-def test_a_very_young_file_is_not_remembered(tmp_path: Path, cache_dir: Path) -> None:
+@pytest.mark.usefixtures("settled")
+def test_a_file_from_the_future_is_not_remembered(tmp_path: Path, cache_dir: Path) -> None:
     path = aged(tmp_path / "f", b"one", seconds=-60)
     fingerprint(path, cache_dir)
     assert not (cache_dir / "fingerprints").exists()
 
 
+@pytest.mark.usefixtures("settled")
 def test_a_damaged_memory_is_no_obstacle(tmp_path: Path, cache_dir: Path) -> None:
     path = aged(tmp_path / "f", b"one")
     digest = fingerprint(path, cache_dir)
@@ -120,6 +148,17 @@ def test_a_synthetic_file_is_generated_once(cache_dir: Path) -> None:
     assert path.stat().st_mtime_ns == before
     other = load_definition({"name": "synthetic-x", "synthetic": block | {"seed": 1}})
     assert locate(other, "unaligned", None, cache_dir) != path
+
+
+def test_the_name_of_a_synthetic_file_follows_the_code_that_makes_it(
+    cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny = {"samples": {"train": 3, "valid": 3, "test": 3}}
+    before = locate(load_definition({"synthetic": tiny}), "unaligned", None, cache_dir)
+    monkeypatch.setattr("harness.data.synthetic._sources", lambda: "0" * 16)
+    after = locate(load_definition({"synthetic": tiny}), "unaligned", None, cache_dir)
+    assert after != before
+    assert after.read_bytes() == before.read_bytes()
 
 
 CHILD = """

@@ -5,8 +5,12 @@ import copyreg
 import io
 import os
 import pickle
+import struct
 import subprocess
+import sys
+import tracemalloc
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -241,10 +245,149 @@ def test_persistent_ids_and_extension_codes_are_refused(tmp_path: Path) -> None:
         read_pickle(written(tmp_path / "f.pkl", content))
 
 
+RECONSTRUCT = b"cnumpy._core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(K\x00tC\x01btR"
+OBJECT = b"(K\x01(K\x01tcnumpy\ndtype\n(X\x02\x00\x00\x00O8\x89\x88tR\x89]"  # state of one object, up to its data
+
+
+def nested_arrays(levels: int) -> bytes:
+    """An array of objects in an array of objects, and so on."""
+    return b"\x80\x03}X\x01\x00\x00\x00a" + (RECONSTRUCT + OBJECT) * levels + b"N" + b"atb" * levels + b"s."
+
+
+def nested_arrays_from_outside(levels: int) -> bytes:
+    """The same, each put into the next before it has a state of its own."""
+    blocks = [RECONSTRUCT + b"r" + struct.pack("<I", i) + b"0" for i in range(levels)]
+    for i in reversed(range(1, levels)):
+        get = [b"j" + struct.pack("<I", k) for k in (i, i - 1)]
+        blocks.append(get[0] + OBJECT + get[1] + b"atb0")
+    return b"\x80\x03" + b"".join(blocks) + b"}X\x01\x00\x00\x00aj" + struct.pack("<I", levels - 1) + b"s."
+
+
+DEEP = b")" + b"\x85" * 400_000
+OVERFLOWS = {
+    "key": b"\x80\x04}" + DEEP + b"Ns.",
+    "one of several keys": b"\x80\x04}(" + DEEP + b"Nu.",
+    "key of a whole dictionary": b"\x80\x04(" + DEEP + b"Nd.",
+    "key of an ordered dictionary": b"\x80\x04ccollections\nOrderedDict\n]]" + DEEP + b"aNaa\x85R.",
+    "item of a set": b"\x80\x04}N\x8f(" + DEEP + b"\x90s.",
+    "item of a frozenset": b"\x80\x04}N(" + DEEP + b"\x91s.",
+    "item of a named frozenset": b"\x80\x04}Ncbuiltins\nfrozenset\n](" + DEEP + b"e\x85Rs.",
+    "arrays in arrays": nested_arrays(40_000),
+    "arrays in arrays, from outside": nested_arrays_from_outside(40_000),
+}
+READ_ALL = """
+import sys
+from pathlib import Path
+from harness.data import read_pickle
+from harness.errors import DataError
+for name in sys.argv[1:]:
+    try:
+        del [read_pickle(Path(name))][:]
+    except DataError:
+        print("refused", flush=True)
+"""
+
+
+def test_what_would_overflow_the_stack_of_c_is_refused(tmp_path: Path) -> None:
+    # In a process of its own: a failure is a crash.
+    paths = [str(written(tmp_path / f"{i}.pkl", content)) for i, content in enumerate(OVERFLOWS.values())]
+    child = subprocess.run([sys.executable, "-c", READ_ALL, *paths], capture_output=True, text=True, timeout=120)
+    assert (child.returncode, child.stdout.split()) == (0, ["refused"] * len(paths)), child.stderr
+
+
+def test_keys_with_shared_parts_do_not_take_for_ever(tmp_path: Path) -> None:
+    double = b"2\x86" * 60  # a pair of the same thing twice, sixty times over: 2 ** 60 leaves
+    fibonacci = b"(K\x01\x91q\x00(K\x02\x91q\x01" + b"(h\x00h\x01\x91q\x02(h\x01h\x02\x91q\x00" * 30
+    for content in (b"}N" + double + b"Ns.", b"}X\x01\x00\x00\x00a" + fibonacci + b"0s."):
+        with pytest.raises(DataError, match="a key or an item of a set"):
+            read_pickle(written(tmp_path / "f.pkl", b"\x80\x04" + content))
+
+
+def test_messages_do_not_write_out_what_has_shared_parts(tmp_path: Path) -> None:
+    huge = b")" + b"2\x86" * 60
+    dtype = b"cnumpy\ndtype\n"
+    for content in (
+        dtype + huge + b"\x85R.",
+        dtype + b"(X\x02\x00\x00\x00f8tR(K\x03" + huge + b"NNNtb.",
+        RECONSTRUCT + b"(K\x01" + huge + dtype + b"(X\x02\x00\x00\x00f8tR\x89C\x00tb.",
+        b"c_codecs\nencode\n(X\x01\x00\x00\x00a" + huge + b"tR.",
+    ):
+        with pytest.raises(DataError) as caught:
+            read_pickle(written(tmp_path / "f.pkl", b"\x80\x04" + content))
+        assert len(str(caught.value)) < 1000
+
+
+def test_plain_tuples_are_keys(tmp_path: Path) -> None:
+    data = {("video", 3): {("a", 1), ("b", 2)}, "c": {(None,): 1}}
+    for protocol in PROTOCOLS:
+        assert read_pickle(written(tmp_path / "f.pkl", pickle.dumps(data, protocol))) == data
+
+
+def test_memory_follows_the_size_of_the_file_not_what_it_claims(tmp_path: Path) -> None:
+    memo = b"\x80\x04}r" + struct.pack("<I", 2**24) + b"."
+    array = b"\x80\x05}N\x96" + struct.pack("<Q", 2**28) + b"s."
+    frame = b"\x80\x04\x95" + struct.pack("<Q", 2**28) + b"}."
+    tracemalloc.start()
+    try:
+        for content in (memo, array, frame):
+            tracemalloc.reset_peak()
+            with suppress(DataError):
+                read_pickle(written(tmp_path / "f.pkl", content))
+            if content is not frame:  # room that is asked for and never touched
+                assert tracemalloc.get_traced_memory()[1] < 2**22
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("code", ["S0", "U0"])
+def test_items_of_no_size_have_no_number(code: str, tmp_path: Path) -> None:
+    rebuild, frombuffer = np.arange(2).__reduce__()[0], np.arange(2).__reduce_ex__(5)[0]
+    for attack in (
+        Builds(rebuild, (np.ndarray, (0,), b"b"), (1, (10**15,), np.dtype(code), False, b"")),
+        Calls(frombuffer, b"", np.dtype(code), (10**15,), "C"),
+    ):
+        with pytest.raises(DataError, match="no size"):
+            read_pickle(written(tmp_path / "f.pkl", pickle.dumps({"a": attack}, 4)))
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_characters_that_do_not_exist_are_refused(order: str, tmp_path: Path) -> None:
+    rebuild, frombuffer = np.arange(2).__reduce__()[0], np.arange(2).__reduce_ex__(5)[0]
+    scalar = np.str_("a").__reduce__()[0]
+    dtype = np.dtype(f"{order}U2")
+    for last, fine in ((0x10FFFF, True), (0x110000, False), (0xFFFFFFFF, False)):
+        data = np.array([65, last], f"{order}u4").tobytes()
+        for made in (
+            Builds(rebuild, (np.ndarray, (0,), b"b"), (1, (1,), dtype, False, data)),
+            Calls(frombuffer, data, dtype, (1,), "C"),
+            Calls(scalar, dtype, data),
+        ):
+            path = written(tmp_path / "f.pkl", pickle.dumps({"a": made}, 4))
+            if fine:
+                assert np.ravel(read_pickle(path)["a"])[0] == "A\U0010ffff"
+            else:
+                with pytest.raises(DataError, match="do not exist"):
+                    read_pickle(path)
+
+
+def test_a_pickle_cannot_drive_indexed_assignment(tmp_path: Path) -> None:
+    array = pickle.dumps(np.arange(3), 2)[2:-1]
+    for steps in (b"K\x00K\x07s", b"(K\x00K\x07u", b"NK\x07s"):
+        with pytest.raises(DataError, match="assigns to parts of an array"):
+            read_pickle(written(tmp_path / "f.pkl", b"\x80\x02}X\x01\x00\x00\x00a" + array + steps + b"s."))
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         (b"", "empty"),
+        (b"i\x1b[2J\nx\n.", "not a pickle"),
+        (b"\x80\x04\xff.", "step that no pickle has"),
+        (b"\x80\x04}a.", "cannot be read"),
+        (b"\x80\x04}(K\x01u.", "cannot be read"),
+        (b"\x80\x04}(K\x01\x90.", "than a set"),
+        (b"\x80\x04}K", "cut short"),
+        (b"\x80\x04}M\x00", "cut short"),
         (b"PK\x03\x04 and so on", "zip archive"),
         (b"<!DOCTYPE html>", "web page"),
         (b"version https://git-lfs.github.com/spec/v1\noid", "Git LFS"),

@@ -7,6 +7,7 @@ import errno
 import faulthandler
 import os
 import signal
+import subprocess
 import sys
 import time
 from typing import Any
@@ -153,6 +154,30 @@ def state(job: Job, report: Report) -> None:
         }
     )
     good(job, report)
+
+
+def _start_a_child(report: Report) -> None:
+    report({"child": subprocess.Popen(["sleep", "600"]).pid})
+
+
+def dies_and_leaves_a_child(job: Job, report: Report) -> None:
+    _start_a_child(report)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def raises_and_leaves_a_child(job: Job, report: Report) -> None:
+    _start_a_child(report)
+    raise ValueError("a bad value")
+
+
+def publishes_and_leaves_a_child(job: Job, report: Report) -> None:
+    _start_a_child(report)
+    good(job, report)
+
+
+def hangs_and_leaves_a_child(job: Job, report: Report) -> None:
+    _start_a_child(report)
+    time.sleep(600)
 
 
 def special_hangs(job: Job, report: Report) -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Sequence
@@ -20,8 +22,8 @@ from harness.executors import (
     Outcome,
     Progress,
     Started,
-    available_cores,
     base,
+    local,
 )
 from harness.executors.worker import THREAD_VARIABLES
 from harness.store import RunStore
@@ -88,6 +90,39 @@ def test_what_is_done_is_not_done_again(store: RunStore) -> None:
     again = executor("killed").run(jobs, store)
     assert seeds(again.already) == [1, 2, 3]
     assert again.done == []
+
+
+def test_what_another_process_did_meanwhile_is_not_done_again(store: RunStore) -> None:
+    jobs = jobs_for(store, [1, 2, 3, 4])
+    started: list[int] = []
+    others: list[Outcome] = []
+
+    def held_up(event: Event) -> None:
+        """Run a second executor on the same store while the first waits in its first run."""
+        if isinstance(event, Started):
+            started.append(event.spec.seed)
+            if not others:
+                others.append(executor("good", workers=1).run(jobs[1:3], RunStore(store.root)))
+
+    outcome = executor("good", workers=1).run(jobs, store, observer=held_up)
+    assert seeds(others[0].done) == [2, 3]
+    assert started == [1, 4]
+    assert (seeds(outcome.done), seeds(outcome.already), outcome.failed) == ([1, 4], [2, 3], [])
+    assert (outcome.not_run, outcome.interrupted) == ([], False)
+    assert drafts(store) == []
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_nothing_is_waited_for_when_another_process_did_the_rest(store: RunStore, workers: int) -> None:
+    jobs = jobs_for(store, [1, 2, 3])
+
+    def held_up(event: Event) -> None:
+        if isinstance(event, Started) and event.spec.seed == 1:
+            executor("good", workers=1).run(jobs, RunStore(store.root))
+
+    outcome = executor("good", workers=workers).run(jobs, store, observer=held_up)
+    assert (seeds(outcome.done), seeds(outcome.already), outcome.not_run) == ([1], [2, 3], [])
+    assert len(list(store.records())) == 3
 
 
 def test_jobs_start_in_their_order(store: RunStore) -> None:
@@ -268,6 +303,90 @@ def test_a_lost_fork_server_costs_the_runs_in_flight_only(store: RunStore) -> No
     assert not any(psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie" for pid in pids)
 
 
+@pytest.mark.parametrize(
+    "stub",
+    [
+        "dies_and_leaves_a_child",
+        "raises_and_leaves_a_child",
+        "publishes_and_leaves_a_child",
+        "hangs_and_leaves_a_child",
+    ],
+)
+def test_what_a_run_started_ends_with_it(store: RunStore, stub: str) -> None:
+    children: list[int] = []
+
+    def note(event: Event) -> None:
+        if isinstance(event, Progress) and "child" in event.info:
+            children.append(event.info["child"])
+
+    outcome = executor(stub, workers=1, time_limit=1.0).run(jobs_for(store, [1]), store, observer=note)
+    assert len(outcome.done + outcome.failed) == 1
+    (child,) = children
+    assert ended(child)
+
+
+def ended(pid: int) -> bool:
+    """Wait a little for a process to be dead, whether or not its new parent asks for its exit code."""
+    end = time.monotonic() + 5
+    while time.monotonic() < end:
+        try:
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def closed_slot(store: RunStore, process: Any, pid: int | None) -> int | None:
+    """Close a slot whose run had the id `pid` and is gone."""
+
+    class Gone:
+        exitcode = -9
+        join = close = staticmethod(lambda: None)
+
+    gone: Any = Gone()
+    gone.pid = pid
+    job = jobs_for(store, [1])[0]
+    slot = local._Slot(0, job, store.root, gone, process, 0.0, None)
+    return local._Session(executor("good"), store, base.ignore, 1)._close(slot)
+
+
+def test_a_stranger_with_the_id_of_a_gone_run_is_left_alone(store: RunStore) -> None:
+    reader, _ = multiprocessing.Pipe(duplex=False)
+    stranger = subprocess.Popen(["sleep", "600"], process_group=0)
+    try:
+        assert closed_slot(store, reader, stranger.pid) == -9
+        assert stranger.poll() is None
+        time.sleep(0.1)
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+def test_a_run_that_died_before_it_had_a_group_is_closed_quietly(
+    store: RunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = subprocess.Popen(["sleep", "600"])  # in the group of this test
+    asked: list[int] = []
+    kill = os.killpg
+
+    def killpg(group: int, number: int) -> None:
+        asked.append(group)
+        kill(group, number)
+
+    monkeypatch.setattr(os, "killpg", killpg)
+    alive: Any = type("Alive", (), {"pid": process.pid, "is_alive": lambda self: True})()
+    local._kill(alive)
+    assert process.wait(timeout=5) == -signal.SIGKILL
+    reader, _ = multiprocessing.Pipe(duplex=False)
+    assert closed_slot(store, reader, process.pid) == -9
+    assert asked == [process.pid] * 2
+    assert closed_slot(store, reader, None) == -9
+    assert asked == [process.pid] * 2, "group 0 would be our own"
+
+
 def test_many_messages_arrive_in_order(store: RunStore) -> None:
     epochs: list[int] = []
 
@@ -302,7 +421,3 @@ def test_options_are_checked(store: RunStore, monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(InputError, match="need 4 cores"):
         executor("good", workers=2).run(jobs_for(store, [1, 2], threads=2), store)
     assert executor("good").run([], store) == Outcome()
-
-
-def test_cores_are_those_this_process_may_use() -> None:
-    assert 1 <= available_cores() <= (os.cpu_count() or 1)

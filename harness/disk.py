@@ -1,0 +1,72 @@
+"""Files that are there whole or not at all, and outlive a power cut."""
+
+from __future__ import annotations
+
+import glob
+import os
+import secrets
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+__all__ = ["replace_file", "sync"]
+
+_STALE_SECONDS = 3600  # longer than any file takes to be written
+
+
+def sync(path: Path) -> None:
+    """Flush a file, or the names in a folder, to the disk.
+
+    Raises
+    ------
+    OSError
+        If it is not there, or the disk fails.
+    """
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def replace_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Let `write` fill a temporary file beside `path`, then put it in the place of `path`.
+
+    Readers see the old file or the new one. If anything goes wrong, the old file stays and nothing is left behind;
+    what a killed writer of the same file left is removed once it is an hour old.
+
+    Parameters
+    ----------
+    path : Path
+        The file; its folder exists.
+    write : callable
+        Gets the temporary file, opened for writing bytes.
+
+    Raises
+    ------
+    OSError
+        If the disk refuses. What `write` raises is passed on.
+    """
+    _drop_stale_drafts(path)
+    # Not tempfile: its files are for the owner alone, and a cache or a report may be shared.
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    try:
+        with draft.open("xb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            draft.unlink()
+        raise
+    sync(path.parent)
+
+
+def _drop_stale_drafts(path: Path) -> None:
+    for draft in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        with suppress(OSError):
+            if time.time() - draft.stat().st_mtime > _STALE_SECONDS:
+                draft.unlink()
