@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+import yaml
 
 from harness.data import (
     check,
@@ -42,8 +43,14 @@ def _check(
     setting: Annotated[str | None, typer.Option(help="aligned or unaligned.")] = None,
     how: FormatOption = Format.table,
 ) -> None:
-    """Check a feature file; nothing in it is run. Exit code 2 if it cannot be used."""
+    """Check a feature file; nothing in it is run. Exit code 2 if it cannot be used.
+
+    Without --dataset it is held against the definition of the same name beside it (FILE.yaml), or else against the
+    shipped one that its widths fit best.
+    """
     raw = read_pickle(file)
+    if dataset is None and file.with_suffix(".yaml").is_file():
+        dataset = str(file.with_suffix(".yaml"))
     definition, chosen, guessed = _definition_for(raw, dataset, setting)
     report = check(raw, definition, chosen, file=str(file))
     print_rows(report.as_rows(), how, title=f"{file} as {definition.title}, {chosen}")
@@ -157,23 +164,25 @@ def _synthesize(
     noise: Annotated[float, typer.Option(min=0)] = 1.0,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:
-    """Write a synthetic data set in MMSA's file format."""
+    """Write a synthetic data set in MMSA's file format, and its definition beside it, for suites and checks."""
     if out.is_dir():
         raise InputError("that is a folder", where=str(out), hint="name the file to write")
-    if out.exists() and not force:
-        raise InputError("the file exists already", where=str(out), hint="name another, or add --force")
-    definition = load_definition(
-        {
-            "name": "synthetic",
-            "title": f"Synthetic (layout of {like})",
-            "synthetic": {
-                "like": like,
-                "samples": {"train": train, "valid": valid, "test": test},
-                "lengths": {"text": text_length, "audio": audio_length, "vision": vision_length},
-                "seed": seed,
-                "noise": noise,
-            },
-        }
-    )
-    write_pickle(generate(definition), out)
+    beside = out.with_suffix(".yaml")
+    for path in (out, beside):
+        if path.exists() and not force:
+            raise InputError("the file exists already", where=str(path), hint="name another, or add --force")
+    described = {
+        "name": f"synthetic-{like}",
+        "title": f"Synthetic (layout of {like})",
+        "synthetic": {
+            "like": like,
+            "samples": {"train": train, "valid": valid, "test": test},
+            "lengths": {"text": text_length, "audio": audio_length, "vision": vision_length},
+            "seed": seed,
+            "noise": noise,
+        },
+    }
+    write_pickle(generate(load_definition(described)), out)
+    beside.write_text(yaml.safe_dump(described, sort_keys=False), encoding="utf-8")
     err.print(f"wrote {out}: synthetic data, {train} + {valid} + {test} utterances", soft_wrap=True)
+    err.print(f"wrote {beside}: its definition, for a suite's datasets and for --dataset", soft_wrap=True)

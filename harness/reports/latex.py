@@ -95,7 +95,7 @@ def escape(text: str) -> Tex:
     White space becomes one space and control characters vanish. Scripts that pdfLaTeX cannot print by itself go through
     a macro of the fragment, which prints them where the engine or a font can, and their code points where not.
     """
-    cleaned = "".join(c for c in " ".join(text.split()) if c.isprintable())
+    cleaned = "".join(c for c in re.sub(r"\s+", " ", text) if c.isprintable())
     pieces, last = [], 0
     for match in _FOREIGN.finditer(cleaned):
         pieces.append(_escape_known(cleaned[last : match.start()]))

@@ -37,9 +37,12 @@ def notes_for(
     yield from _delta_notes(plan, metrics, contrast)
     yield from _alias_notes(cells)
     yield from _gap_notes(cells, summary)
+    remarks: dict[tuple[str, bool], list[str]] = {}
     for metric, defect in metrics:
         if metric.note:
-            yield f"{'‡ ' if defect else ''}{metric.name}: {metric.note.rstrip('.')}."
+            remarks.setdefault((metric.note, defect), []).append(metric.name)
+    for (remark, defect), names in remarks.items():
+        yield f"{'‡ ' if defect else ''}{listing(names)}: {remark.rstrip('.')}."
 
 
 def seeds_text(seeds: Sequence[int]) -> str:

@@ -19,7 +19,7 @@ from harness.reports import latex
 from harness.reports.latex import TEMPLATES
 from harness.reports.numbers import duration, p_value, plain, signed
 from harness.reports.summary import headline, verdicts
-from harness.reports.tables import Table, build
+from harness.reports.tables import Table, build, cell_name
 from harness.results import Results
 
 if TYPE_CHECKING:
@@ -99,13 +99,14 @@ def _metrics(tables: list[Table]) -> list[tuple[str, Metric]]:
 
 
 def _contrast_rows(table: Table) -> Iterator[dict[str, Any]]:
-    """Yield the comparisons of a table as printed; repeated rows are left out, they are the row they repeat."""
+    """Yield the comparisons of a table as printed, without rows that repeat another and without those of no pair."""
     metrics = {column.metric.name: column.metric for column in table.columns}
     for row in table.contrasts.to_dict("records"):
         metric = metrics[row["metric"]]
-        if row["duplicate"]:
+        if row["duplicate"] or row["n"] == 0:
             continue
         yield {str(key): value for key, value in row.items()} | {
+            "name": cell_name(row["model"], row["variant"]),
             "delta": signed(row["mean"], metric),
             "spread": plain(row["sd"], metric),
             "interval": [signed(row["low"], metric), signed(row["high"], metric)] if row["low"] == row["low"] else [],

@@ -38,8 +38,8 @@ def headline(results: Results, plan: Plan) -> Iterator[str]:
     )
 
 
-def verdicts(tables: Sequence[Table], baseline: str, alpha: float) -> Iterator[tuple[str, list[str]]]:
-    """Yield, for each table, its title and per variant how many comparisons hold after Holm and which way they point.
+def verdicts(tables: Sequence[Table], baseline: str, alpha: float) -> Iterator[tuple[str, str]]:
+    """Yield, for each table, its heading and per variant how many comparisons hold after Holm and which way they point.
 
     Repeated rows count once, and columns that keep MMSA's defect are left out: their correction is counted instead.
     """
@@ -47,27 +47,23 @@ def verdicts(tables: Sequence[Table], baseline: str, alpha: float) -> Iterator[t
         sound = {column.metric.name for column in table.columns if not column.defect}
         frame = table.contrasts
         frame = frame[frame["metric"].isin(sound) & ~frame["duplicate"].astype(bool) & (frame["n"] > 0)]
-        sentences = []
-        for variant, block in frame.groupby("variant", sort=False):
-            head = f"{variant} against {baseline}"
-            tested = int(block["p"].notna().sum())
-            if tested:
-                held = f"{int(block['significant'].sum())} of {_count(tested, 'comparison')} significant"
-                sentences.append(f"{head}: {held} at {alpha:g} after Holm{_directions(block[block['significant']])}.")
-            else:
-                sentences.append(f"{head}: nothing could be tested (a test needs two pairs of runs or more).")
-        if sentences:
-            yield table.heading, sentences
+        found = [_verdict(str(variant), block) for variant, block in frame.groupby("variant", sort=False)]
+        if found:
+            yield table.heading, f"Significant at {alpha:g} after Holm, against {baseline}: {'; '.join(found)}."
 
 
-def _directions(held: pd.DataFrame) -> str:
-    """Name the models behind the significant comparisons, since a count alone can hide that it is one model."""
+def _verdict(variant: str, block: pd.DataFrame) -> str:
+    tested, held = int(block["p"].notna().sum()), block[block["significant"]]
+    if tested == 0:
+        return f"{variant} not testable (a test needs two pairs of runs or more)"
+    # The models are named, since a count alone can hide that it is one model.
     parts = []
     for word, sign in (("better", 1), ("worse", -1)):
         models = held.loc[held["mean"] * sign > 0, "model"]
         if len(models):
-            parts.append(f"{len(models)} {word} ({listing(list(dict.fromkeys(models)))})")
-    return f": {', '.join(parts)}" if parts else ""
+            parts.append(f"{len(models)} {word}: {listing(list(dict.fromkeys(models)))}")
+    told = f" ({', '.join(parts)})" if parts else ""
+    return f"{variant} {len(held)} of {_count(tested, 'comparison')}{told}"
 
 
 def _count(n: int, noun: str) -> str:

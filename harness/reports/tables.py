@@ -22,7 +22,7 @@ from harness.results import Results, contrasts, summarise
 if TYPE_CHECKING:
     from harness.plan import Cell, Plan
 
-__all__ = ["Block", "Column", "Number", "Row", "Table", "build"]
+__all__ = ["Block", "Column", "Number", "Row", "Table", "build", "cell_name"]
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,11 @@ class Table:
             unit = " (%) " if columns[0].metric.percent else " "
             heads.append((group, f"{unit}{columns[0].arrow}", len(columns), any(c.label for c in columns)))
         return heads
+
+
+def cell_name(model: str, variant: str) -> str:
+    """Return a model in a variant as the paper writes it: ``LMF``, ``LMF-fg``."""
+    return model if variant == "original" else f"{model}-{variant}"
 
 
 def build(results: Results, plan: Plan) -> list[Table]:
@@ -201,7 +206,6 @@ def _ranks(summary: pd.DataFrame, metric: Metric) -> dict[float, int]:
 def _value_row(
     cell: Cell, columns: tuple[Column, ...], found: dict[str, Any], ranks: dict[str, dict[float, int]]
 ) -> Row:
-    label = cell.model if cell.variant == "original" else f"{cell.model}-{cell.variant}"
     numbers, done = [], 0
     for column in columns:
         row = found.get(column.metric.name)
@@ -222,7 +226,9 @@ def _value_row(
     asked = len(cell.runs)
     n = "" if cell.skipped else str(done) if done == asked else f"{done}/{asked}"
     alias = cell.alias_of or ""
-    return Row("value", label, cell.setting, n, tuple(numbers), alias=alias, empty=done == 0)
+    return Row(
+        "value", cell_name(cell.model, cell.variant), cell.setting, n, tuple(numbers), alias=alias, empty=done == 0
+    )
 
 
 def _delta_row(cell: Cell, columns: tuple[Column, ...], found: dict[str, Any]) -> Row:

@@ -197,18 +197,37 @@ def synthesize(path: Path, *options: str) -> Path:
 def test_synthesize_then_check(tmp_path: Path) -> None:
     path = synthesize(tmp_path / "data" / "made.pkl")
     before = snapshot(path.parent)
-    answer = ask("data", "check", path, "--dataset", "synthetic", "--format", "json")
-    assert answer.code == 0
-    assert "can be used" in answer.err
-    assert {row["level"] for row in answer.rows} <= {"note", "warning"}
-    guessed = ask("data", "check", path)
-    assert guessed.code == 0
-    assert "checked as 'sims', picked by its widths" in guessed.err
-    assert guessed.out.splitlines()[0] == f"{path} as CH-SIMS, unaligned"
+    for options in ((), ("--dataset", path.with_suffix(".yaml"))):
+        answer = ask("data", "check", path, *options, "--format", "json")
+        assert answer.code == 0
+        assert "can be used" in answer.err
+        assert {row["level"] for row in answer.rows} <= {"note", "warning"}
+    other = ask("data", "check", path, "--dataset", "sims")
+    assert (other.code, "4 steps long, but the definition" in other.out) == (2, True)
     again = ask("data", "synthesize", path)
     assert (again.code, "--force" in again.err) == (2, True)
     assert snapshot(path.parent) == before
     assert ask("data", "synthesize", path, "--force").code == 0
+
+
+def test_a_file_without_a_definition_is_held_against_the_shipped_one_that_fits(tmp_path: Path) -> None:
+    path = tmp_path / "like-sims.pkl"
+    lengths = ("--text-length", "39", "--audio-length", "400", "--vision-length", "55")
+    assert ask("data", "synthesize", path, "--train", "4", "--valid", "2", "--test", "2", *lengths).code == 0
+    path.with_suffix(".yaml").unlink()
+    guessed = ask("data", "check", path)
+    assert guessed.code == 0
+    assert "checked as 'sims', picked by its widths" in guessed.err
+    assert guessed.out.splitlines()[0] == f"{path} as CH-SIMS, unaligned"
+
+
+def test_a_synthesized_set_runs_by_its_definition(tmp_path: Path) -> None:
+    synthesize(tmp_path / "made.pkl")
+    suite = write_suite(tmp_path / "s.yaml", datasets=["made.yaml"], models=["LMF"], variants=["original"], seeds=[1])
+    folders = ("--runs-dir", tmp_path / "runs", "--reports-dir", tmp_path / "rep", "--cache-dir", tmp_path / "cache")
+    answer = ask("run", "--suite", suite, *folders)
+    assert answer.code == 0, answer.err
+    assert "synthetic" in answer.err
 
 
 def test_version_and_help() -> None:

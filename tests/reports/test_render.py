@@ -236,6 +236,18 @@ def test_latex_compiles_without_overfull_boxes(full: tuple[Plan, Path], tmp_path
     assert not re.findall(r"^(?:Overfull .*|LaTeX Warning: .*undefined.*)$", log, flags=re.MULTILINE)
 
 
+def test_the_printed_page_shows_names_and_signs(full: tuple[Plan, Path], tmp_path: Path) -> None:
+    if shutil.which("pdftotext") is None:
+        pytest.skip("pdftotext is not installed (Debian: poppler-utils)")
+    folder = copied(full[1], tmp_path)
+    compile_pdf(folder, "tables.tex")
+    told = subprocess.run(["pdftotext", "-layout", "tables.pdf", "-"], cwd=folder, capture_output=True, check=True)
+    page = told.stdout.decode("utf-8")
+    assert r"Set & co: 100% #1_a $x^2" in page
+    assert "<script>alert(1)</script>" in page
+    assert re.search(r"[Δ∆] fg +5 +\+\d", page), "delta rows keep their sign"
+
+
 def test_fragments_can_be_input_elsewhere(full: tuple[Plan, Path], tmp_path: Path) -> None:
     folder = copied(full[1], tmp_path)
     (folder / "paper.tex").write_text(
