@@ -52,7 +52,7 @@ def of_report() -> dict[str, Any]:
         "harness": __version__,
         "git": git_state(),
         "python": platform.python_version(),
-        "packages": {name: _version(name) for name in ("numpy", "scipy", "statsmodels", "pandas")},
+        "packages": {name: _version(name) for name in ("numpy", "scipy", "pandas")},
     }
 
 

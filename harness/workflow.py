@@ -289,7 +289,7 @@ def _run_row(run: RunSpec) -> dict[str, Any]:
 
 def make_report(planned: Planned, folders: Folders) -> list[Path]:
     """Render a suite's report from its records; return the files written, the page first."""
-    # pandas, scipy and statsmodels take a second to import, which only a report should pay.
+    # pandas and scipy take a second to import, which only a report should pay.
     from harness.reports import render
     from harness.results import collect
 
