@@ -20,6 +20,9 @@ from harness.executors.worker import THREAD_VARIABLES, probe
 
 __all__ = ["start_process", "start_server"]
 
+# By default glibc gives a large tensor's memory back to the kernel when it is freed and asks anew in the next step:
+# millions of page faults, half of TFN's training time. Kept in the process, the same bits come in half the time.
+_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**32)}
 _context = multiprocessing.get_context("forkserver")
 # The modules our server was started with: a process has one server, and its preload is fixed at its start.
 _running: dict[str, tuple[str, ...]] = {}
@@ -39,14 +42,19 @@ def start_server(modules: tuple[str, ...]) -> None:
         stop_server()
     _context.set_forkserver_preload([preload.__name__])
     # The server of Python 3.11 ignores this process's sys.path unless it comes as an environment variable.
-    variables = dict.fromkeys(THREAD_VARIABLES, "1") | {
-        "TOKENIZERS_PARALLELISM": "false",
-        "JE_ARROW_MALLOC_CONF": "background_thread:false",
-        preload.MODULES: ",".join(modules),
-        preload.MAIN: str(os.getpid()),
-        preload.PYTHONPATH: os.environ.get("PYTHONPATH", ""),
-        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-    }
+    memory = {name: value for name, value in _MEMORY.items() if name not in os.environ}
+    variables = (
+        dict.fromkeys(THREAD_VARIABLES, "1")
+        | memory
+        | {
+            "TOKENIZERS_PARALLELISM": "false",
+            "JE_ARROW_MALLOC_CONF": "background_thread:false",
+            preload.MODULES: ",".join(modules),
+            preload.MAIN: str(os.getpid()),
+            preload.PYTHONPATH: os.environ.get("PYTHONPATH", ""),
+            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        }
+    )
     resource_tracker.ensure_running()  # it would lift the hold again
     with _environment(variables), _ctrl_c_held():
         forkserver.ensure_running()
