@@ -25,7 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = _parser().parse_args(arguments)
     settings = QUICK if asked.quick else FULL
     if asked.repetitions is not None:
-        settings = replace(settings, repetitions=asked.repetitions)
+        groups = tuple(replace(group, repetitions=asked.repetitions) for group in settings.groups)
+        settings = replace(settings, groups=groups)
     begun = time.perf_counter()
 
     def note(line: str) -> None:

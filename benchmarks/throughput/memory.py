@@ -52,22 +52,20 @@ class Peak:
 
 
 def measure_memory(settings: Settings, place: Place, note: Callable[[str], None]) -> tuple[Peak, ...]:
-    """Measure part 2 with the place's first model, one seed a worker; the place's cache `WARM` is filled."""
+    """Measure part 2 with the first group's first model, one seed a worker; its place's cache `WARM` is filled."""
+    group = settings.groups[0]
+    model = group.models[0]
     peaks = []
     for count in settings.memory_workers:
         note(f"memory, {count} at once")
-        suite = place.write_suite("memory", models=[_model(place)], seeds=[1111 + n for n in range(count)])
-        peaks += [_mmsa(place, suite, count), _harness(place, suite, count)]
+        suite = place.write_suite(group, models=[model], seeds=[1111 + n for n in range(count)])
+        peaks += [_mmsa(place, suite, model, count), _harness(place, suite, count)]
     note("memory while the file is converted")
-    suite = place.write_suite("memory", models=[_model(place)], seeds=[1111])
+    suite = place.write_suite(group, models=[model], seeds=[1111])
     return (*peaks, _converting(place, suite))
 
 
-def _model(place: Place) -> str:
-    return place.group.models[0]
-
-
-def _mmsa(place: Place, suite: str, count: int) -> Peak:
+def _mmsa(place: Place, suite: str, model: str, count: int) -> Peak:
     needed, free = _FILES_PER_RUN * place.file.stat().st_size * count, psutil.virtual_memory().available
     if needed > free:
         return Peak("MMSA", count, skipped=f"needs up to {needed / 2**30:.0f} GiB, {free / 2**30:.0f} GiB are free")
@@ -75,7 +73,7 @@ def _mmsa(place: Place, suite: str, count: int) -> Peak:
         for child in children:
             child.call(reference.make_ready)
         watch = _Watch(children)
-        for child, spec in zip(children, specs(place, suite, _model(place)), strict=True):
+        for child, spec in zip(children, specs(place, suite, model), strict=True):
             child.send(reference.run_once, spec, place.file, folder / f"{spec.run_id}.pth")
         return watch.until_done("MMSA", count)
 

@@ -34,7 +34,7 @@ class Report:
     cores: int
     torch: str
     mmsa: str
-    file_bytes: int
+    file_bytes: dict[str, int]
     timing: Timing | None
     memory: tuple[Peak, ...]
     overhead: Overhead | None
@@ -66,31 +66,32 @@ def measure(
         If a run failed.
     """
     settings = replace(settings, workers=min(settings.workers, available_cores()))
-    with tempfile.TemporaryDirectory(prefix="throughput-", dir=work) as name, _confined(settings.workers):
-        folder = Path(name)
-        groups = settings.groups if "timing" in parts else settings.groups[:1]
-        places = [Place(group, folder / group.name) for group in groups]
-        sizes = [_prepare(place, note) for place in places] if {"timing", "memory"} & set(parts) else [0]
+    with tempfile.TemporaryDirectory(prefix="throughput-", dir=work) as root, _confined(settings.workers):
+        folder = Path(root)
+        data = settings.data if "timing" in parts else settings.data[:1]
+        places = {one.name: Place(one, folder / one.name) for one in data} if set(parts) & {"timing", "memory"} else {}
+        sizes = {name: _prepare(place, settings, note) for name, place in places.items()}
         return Report(
             quick=quick,
             date=datetime.now(UTC).date().isoformat(),
             cores=available_cores(),
             torch=version("torch"),
             mmsa=version("MMSA"),
-            file_bytes=sizes[0],
+            file_bytes=sizes,
             timing=measure_timing(settings, places, note) if "timing" in parts else None,
-            memory=measure_memory(settings, places[0], note) if "memory" in parts else (),
+            memory=measure_memory(settings, places[settings.groups[0].data.name], note) if "memory" in parts else (),
             overhead=measure_overhead(settings, folder / "overhead", note) if "overhead" in parts else None,
         )
 
 
-def _prepare(place: Place, note: Callable[[str], None]) -> int:
+def _prepare(place: Place, settings: Settings, note: Callable[[str], None]) -> int:
     """Write a place's feature file and convert it for the warm passes."""
     with Child(candidate.IMPORTS) as child:  # not here: the generator takes twice the file's size
         child.receive()
-        size: int = child.call(make_feature_file, place.group, place.file)
-        child.call(candidate.convert, place.write_suite("suite"), place.folders("runs", WARM))
-    note(f"{place.group.name}: feature file of {size / 2**20:.0f} MiB")
+        size: int = child.call(make_feature_file, place.data, place.file)
+        group = next(group for group in settings.groups if group.data == place.data)
+        child.call(candidate.convert, place.write_suite(group), place.folders("runs", WARM))
+    note(f"{place.data.name}: feature file of {size / 2**20:.0f} MiB")
     return size
 
 

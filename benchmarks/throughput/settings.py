@@ -13,57 +13,74 @@ from harness.data import generate, load_definition
 from harness.data.synthetic import write_pickle
 from harness.workflow import Folders
 
-__all__ = ["FULL", "QUICK", "WARM", "Group", "Place", "Settings", "make_feature_file"]
+__all__ = ["FULL", "QUICK", "WARM", "Data", "Group", "Place", "Settings", "make_feature_file"]
 
 WARM = "cache"
 """Name of the cache folder that holds a converted feature file."""
 
 _FILE = "features.pkl"
-_CH_SIMS_SAMPLES = {"train": 1368, "valid": 456, "test": 457}
-_CH_SIMS_LENGTHS = {"text": 39, "audio": 400, "vision": 55}
 _NO_BOUND = 100_000  # epochs: MMSA knows early stopping only, so the harness's own bound must never be reached
 
 
 @dataclass(frozen=True)
-class Group:
-    """Models that share a feature file, seeds and patience.
+class Data:
+    """A synthetic feature file in CH-SIMS's widths.
 
     Parameters
     ----------
     name : str
-        Of the synthetic set; it says *synthetic*.
-    models : tuple of str
-        Their originals are run, with MMSA's hyper-parameters for CH-SIMS.
+        It says *synthetic*.
     samples, lengths : mapping
-        Size of the set, in CH-SIMS's widths.
+        By split, by modality.
+    noise : float
+        So much that nothing can be learned for long: the validation loss soon stops falling, as on a real set.
+    """
+
+    name: str
+    samples: Mapping[str, int]
+    lengths: Mapping[str, int]
+    noise: float = 6.0
+
+
+@dataclass(frozen=True)
+class Group:
+    """Models that share a feature file, seeds and patience; their originals are run.
+
+    Parameters
+    ----------
+    data : Data
+        The feature file.
+    models : tuple of str
+        With MMSA's hyper-parameters for CH-SIMS.
     seeds : tuple of int
         One run each.
     early_stop : int or None
-        Patience in epochs for both sides; None keeps MMSA's.
+        Patience in epochs for both sides; None keeps MMSA's, 8.
+    repetitions : int
+        How often at most.
     target : bool
         Whether half of MMSA's time is aimed at.
     """
 
-    name: str
+    data: Data
     models: tuple[str, ...]
-    samples: Mapping[str, int]
-    lengths: Mapping[str, int]
     seeds: tuple[int, ...]
     early_stop: int | None
+    repetitions: int
     target: bool = True
 
     def suite(self) -> dict[str, Any]:
         """Return the suite that the harness runs; MMSA's side takes its hyper-parameters from the same specs."""
-        setting = {"file": _FILE, "sha256": None, "lengths": dict(self.lengths)}
+        setting = {"file": _FILE, "sha256": None, "lengths": dict(self.data.lengths)}
         dataset = {
             "base": "sims",
-            "name": self.name,
+            "name": self.data.name,
             "title": "Synthetic in CH-SIMS layout",
-            "samples": dict(self.samples),
+            "samples": dict(self.data.samples),
             "settings": {"unaligned": setting},
         }
         return {
-            "name": self.name,
+            "name": self.data.name,
             "datasets": [dataset],
             "task": "regression",
             "models": list(self.models),
@@ -83,11 +100,9 @@ class Settings:
     Parameters
     ----------
     groups : tuple of Group
-        The timed runs; the first group's file and first model serve the memory part too.
+        The timed runs; the first group's first model serves the memory part too.
     workers : int
         Processes on either side, and cores; fewer where there are fewer cores.
-    repetitions : int
-        Of the timed runs.
     memory_workers : tuple of int
         How many runs go side by side while memory is watched.
     overhead_models, overhead_seeds : tuple
@@ -98,57 +113,50 @@ class Settings:
 
     groups: tuple[Group, ...]
     workers: int
-    repetitions: int
     memory_workers: tuple[int, ...]
     overhead_models: tuple[str, ...]
     overhead_seeds: tuple[int, ...]
     overhead_repetitions: int
 
+    @property
+    def data(self) -> tuple[Data, ...]:
+        """The feature files of all groups, each once."""
+        return tuple({group.data.name: group.data for group in self.groups}.values())
+
+
+_CH_SIMS = Data(
+    "synthetic-ch-sims-size",
+    {"train": 1368, "valid": 456, "test": 457},
+    {"text": 39, "audio": 400, "vision": 55},
+)
+# Attention over 400 audio frames takes minutes an epoch on one core.
+_SHORT = Data(
+    "synthetic-ch-sims-short",
+    {"train": 256, "valid": 64, "test": 64},
+    {"text": 39, "audio": 60, "vision": 55},
+)
+_SEEDS = (1111, 1112)
 
 FULL = Settings(
     groups=(
-        Group(
-            "synthetic-ch-sims-size",
-            ("LF-DNN", "TFN", "LMF", "MFN"),
-            _CH_SIMS_SAMPLES,
-            _CH_SIMS_LENGTHS,
-            seeds=(1111, 1112),
-            early_stop=3,
-        ),
-        # True text and vision length, a fraction of the audio's and of the samples: attention over 400 frames takes
-        # minutes an epoch on one core.
-        Group(
-            "synthetic-ch-sims-short",
-            ("MulT",),
-            {"train": 256, "valid": 64, "test": 64},
-            {"text": 39, "audio": 60, "vision": 55},
-            seeds=(1111, 1112),
-            early_stop=1,
-            target=False,
-        ),
+        Group(_CH_SIMS, ("LF-DNN", "LMF"), _SEEDS, early_stop=None, repetitions=3),
+        Group(_CH_SIMS, ("MFN",), _SEEDS, early_stop=2, repetitions=3),
+        Group(_CH_SIMS, ("TFN",), _SEEDS, early_stop=1, repetitions=1),
+        Group(_SHORT, ("MulT",), _SEEDS, early_stop=1, repetitions=3, target=False),
     ),
     workers=2,
-    repetitions=3,
     memory_workers=(1, 4),
     overhead_models=("LF-DNN", "LMF", "MFN"),
     overhead_seeds=(1111, 1112, 1113),
     overhead_repetitions=3,
 )
 
+_TINY = Data("synthetic-tiny", {"train": 40, "valid": 16, "test": 18}, {"text": 6, "audio": 8, "vision": 7})
+
 QUICK = Settings(
-    groups=(
-        Group(
-            "synthetic-tiny",
-            ("LF-DNN", "LMF", "MFN", "MulT"),  # TFN has 18 million parameters at any length
-            {"train": 40, "valid": 16, "test": 18},
-            {"text": 6, "audio": 8, "vision": 7},
-            seeds=(1111,),
-            early_stop=1,
-            target=False,
-        ),
-    ),
+    # Without TFN: it has 18 million parameters however small the data.
+    groups=(Group(_TINY, ("LF-DNN", "LMF", "MFN", "MulT"), (1111,), early_stop=1, repetitions=1, target=False),),
     workers=2,
-    repetitions=1,
     memory_workers=(1,),
     overhead_models=("LF-DNN",),
     overhead_seeds=(1111,),
@@ -158,9 +166,9 @@ QUICK = Settings(
 
 @dataclass(frozen=True)
 class Place:
-    """Where one group's things are, all below one folder that is the benchmark's own."""
+    """Where one feature file and what is made from it are, all below one folder that is the benchmark's own."""
 
-    group: Group
+    data: Data
     folder: Path
 
     @property
@@ -173,16 +181,16 @@ class Place:
         place = self.folder
         return Folders(data=place / "data", runs=place / runs, reports=place / "reports", cache=place / cache)
 
-    def write_suite(self, name: str, **changes: Any) -> str:
-        """Write the group's suite, or one that differs in some fields, and return its path."""
-        path = self.folder / f"{name}.yaml"
+    def write_suite(self, group: Group, **changes: Any) -> str:
+        """Write a group's suite, or one that differs in some fields, and return its path."""
+        path = self.folder / "suite.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(yaml.safe_dump({**self.group.suite(), **changes}), encoding="utf-8")
+        path.write_text(yaml.safe_dump({**group.suite(), **changes}), encoding="utf-8")
         return str(path)
 
 
-def make_feature_file(group: Group, path: Path) -> int:
-    """Generate a group's feature file and return its size in bytes; run it in a process of its own, for its memory."""
-    synthetic = {"like": "sims", "samples": dict(group.samples), "lengths": dict(group.lengths)}
-    write_pickle(generate(load_definition({"name": group.name, "synthetic": synthetic})), path)
+def make_feature_file(data: Data, path: Path) -> int:
+    """Generate a feature file and return its size in bytes; run it in a process of its own, for its memory."""
+    synthetic = {"like": "sims", "samples": dict(data.samples), "lengths": dict(data.lengths), "noise": data.noise}
+    write_pickle(generate(load_definition({"name": data.name, "synthetic": synthetic})), path)
     return path.stat().st_size

@@ -12,13 +12,11 @@ from benchmarks.throughput.settings import Group
 __all__ = [
     "SIDES",
     "ModelTimes",
-    "Overall",
     "Ratios",
     "Repetition",
     "SideTimes",
     "Spread",
     "summarise",
-    "summarise_all",
 ]
 
 SIDES = ("mmsa", "cold", "warm")
@@ -27,11 +25,11 @@ SIDES = ("mmsa", "cold", "warm")
 
 @dataclass(frozen=True)
 class Repetition:
-    """One repetition: seconds until each side has its imports, and its passes by (group, model) and side."""
+    """One repetition: seconds until each side has its imports, and its passes by model and side."""
 
     start_mmsa: float
     start_harness: float
-    passes: Mapping[tuple[str, str], Mapping[str, Pass]]
+    passes: Mapping[str, Mapping[str, Pass]]
 
     def start(self, side: str) -> float:
         """Return the start of a side."""
@@ -76,6 +74,10 @@ class SideTimes:
     per_epoch: float
     besides: float
 
+    def seconds_at(self, epochs: int) -> float:
+        """Return what a run of so many epochs takes, its side being started."""
+        return self.besides + epochs * self.per_epoch
+
 
 @dataclass(frozen=True)
 class Ratios:
@@ -88,12 +90,13 @@ class Ratios:
 
 @dataclass(frozen=True)
 class ModelTimes:
-    """One model's figures."""
+    """One model's figures; an ``early_stop`` of None is MMSA's own."""
 
     model: str
     data: str
     target: bool
     early_stop: int | None
+    repetitions: int
     runs: int
     epochs: tuple[int, ...]
     mmsa: SideTimes
@@ -103,65 +106,32 @@ class ModelTimes:
     warm_ratio: Ratios
 
 
-@dataclass(frozen=True)
-class Overall:
-    """All models of a group together, one command a model, so the start counts once a model on both sides.
-
-    Cold: the first model's command meets an empty cache, the others find it filled.
-    """
-
-    models: tuple[str, ...]
-    mmsa: Spread
-    cold: Spread
-    warm: Spread
-    cold_ratio: Spread
-    warm_ratio: Spread
-
-
 def summarise(group: Group, model: str, workers: int, done: Sequence[Repetition]) -> ModelTimes:
     """Return one model's figures."""
-    key = (group.name, model)
-    some = done[0].passes[key]["mmsa"]
-    side = {name: _side(name, key, workers, done) for name in SIDES}
+    done = [repetition for repetition in done if model in repetition.passes]
+    some = done[0].passes[model]["mmsa"]
+    side = {name: _side(name, model, workers, done) for name in SIDES}
     return ModelTimes(
         model=model,
-        data=group.name,
+        data=group.data.name,
         target=group.target,
         early_stop=group.early_stop,
+        repetitions=len(done),
         runs=len(some.runs),
         epochs=tuple(run.epochs for run in some.runs),
         mmsa=side["mmsa"],
         cold=side["cold"],
         warm=side["warm"],
-        cold_ratio=_ratios("cold", key, workers, done),
-        warm_ratio=_ratios("warm", key, workers, done),
+        cold_ratio=_ratios("cold", model, workers, done),
+        warm_ratio=_ratios("warm", model, workers, done),
     )
 
 
-def summarise_all(group: Group, done: Sequence[Repetition]) -> Overall:
-    """Return the figures of all of a group's models together."""
-    first, *others = [(group.name, model) for model in group.models]
-
-    def total(kind: str) -> list[float]:
-        rest = "warm" if kind == "cold" else kind
-        return [_whole(r, kind, first) + sum(_whole(r, rest, key) for key in others) for r in done]
-
-    mmsa, cold, warm = total("mmsa"), total("cold"), total("warm")
-    return Overall(
-        models=group.models,
-        mmsa=Spread.of(mmsa),
-        cold=Spread.of(cold),
-        warm=Spread.of(warm),
-        cold_ratio=_quotient(cold, mmsa),
-        warm_ratio=_quotient(warm, mmsa),
-    )
-
-
-def _side(side: str, key: tuple[str, str], workers: int, done: Sequence[Repetition]) -> SideTimes:
-    passes = [r.passes[key][side] for r in done]
+def _side(side: str, model: str, workers: int, done: Sequence[Repetition]) -> SideTimes:
+    passes = [r.passes[model][side] for r in done]
     runs = [run for one in passes for run in one.runs]
     return SideTimes(
-        seconds=Spread.of([_whole(r, side, key) for r in done]),
+        seconds=Spread.of([_whole(r, side, model) for r in done]),
         started_seconds=Spread.of([one.seconds for one in passes]),
         not_training=Spread.of([one.share_not_training(workers) for one in passes]),
         per_epoch=statistics.median(run.training / run.epochs for run in runs),
@@ -169,23 +139,23 @@ def _side(side: str, key: tuple[str, str], workers: int, done: Sequence[Repetiti
     )
 
 
-def _ratios(side: str, key: tuple[str, str], workers: int, done: Sequence[Repetition]) -> Ratios:
+def _ratios(side: str, model: str, workers: int, done: Sequence[Repetition]) -> Ratios:
     def against(ours: Callable[[Repetition], float], theirs: Callable[[Repetition], float]) -> Spread:
         return _quotient([ours(r) for r in done], [theirs(r) for r in done])
 
     def awake(repetition: Repetition) -> float:
-        one = repetition.passes[key]["mmsa"]
+        one = repetition.passes[model]["mmsa"]
         return one.seconds - sum(run.sleep for run in one.runs) / min(workers, len(one.runs))
 
     return Ratios(
-        ratio=against(lambda r: _whole(r, side, key), lambda r: _whole(r, "mmsa", key)),
-        started=against(lambda r: r.passes[key][side].seconds, lambda r: r.passes[key]["mmsa"].seconds),
-        started_without_sleep=against(lambda r: r.passes[key][side].seconds, awake),
+        ratio=against(lambda r: _whole(r, side, model), lambda r: _whole(r, "mmsa", model)),
+        started=against(lambda r: r.passes[model][side].seconds, lambda r: r.passes[model]["mmsa"].seconds),
+        started_without_sleep=against(lambda r: r.passes[model][side].seconds, awake),
     )
 
 
-def _whole(repetition: Repetition, side: str, key: tuple[str, str]) -> float:
-    return repetition.start(side) + repetition.passes[key][side].seconds
+def _whole(repetition: Repetition, side: str, model: str) -> float:
+    return repetition.start(side) + repetition.passes[model][side].seconds
 
 
 def _quotient(ours: Sequence[float], theirs: Sequence[float]) -> Spread:

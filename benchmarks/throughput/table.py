@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from benchmarks.throughput.memory import Peak
 from benchmarks.throughput.overhead import Overhead
 from benchmarks.throughput.report import Report
-from benchmarks.throughput.summary import Spread
+from benchmarks.throughput.summary import ModelTimes, Spread
 from benchmarks.throughput.timing import Timing
 
 __all__ = ["as_table"]
 
 _TARGET = 0.5
+_AT = (5, 10, 20)
 
 
 def as_table(report: Report) -> str:
@@ -32,7 +33,6 @@ def _times(timing: Timing) -> str:
     rows = [
         [
             times.model,
-            times.data,
             str(times.runs),
             "/".join(map(str, times.epochs)),
             *(_spread(side.seconds, 1) for side in (times.mmsa, times.cold, times.warm)),
@@ -42,19 +42,21 @@ def _times(timing: Timing) -> str:
         ]
         for times in timing.models
     ]
-    whole = timing.overall
-    together = [_spread(one, 1) for one in (whole.mmsa, whole.cold, whole.warm)]
-    rows.append(["together", "+".join(whole.models), "", "", *together])
-    rows[-1] += [_spread(whole.cold_ratio, 2), _spread(whole.warm_ratio, 2), ""]
-    head = ["model", "data", "runs", "epochs", "MMSA s", "cold s", "warm s", "cold/MMSA", "warm/MMSA", "aim 0.50"]
+    head = ["model", "runs", "epochs", "MMSA s", "cold s", "warm s", "cold/MMSA", "warm/MMSA", "aim 0.50"]
     title = (
         "1. The same runs, predictions equal to the bit: wall time, imports included; "
-        f"{timing.workers} process(es) each; median (lowest-highest) of {timing.repetitions}"
+        f"{timing.workers} process(es) each; median (lowest-highest)"
     )
     starts = (
         f"imports: MMSA {_spread(timing.start_mmsa, 1)} s, harness {_spread(timing.start_harness, 1)} s, once a command"
     )
-    return f"{title}\n{_grid(head, rows)}\n{starts}"
+    sets = "; ".join(f"{times.model}: {_terms(times)}" for times in timing.models)
+    return f"{title}\n{_grid(head, rows)}\n{starts}\n{sets}"
+
+
+def _terms(times: ModelTimes) -> str:
+    patience = "MMSA's patience" if times.early_stop is None else f"patience {times.early_stop}"
+    return f"{times.data}, {patience}, {times.repetitions} repetition(s)"
 
 
 def _ratios(timing: Timing) -> str:
@@ -73,20 +75,20 @@ def _ratios(timing: Timing) -> str:
 
 
 def _rest(timing: Timing) -> str:
-    rows = [
-        [
-            times.model,
-            *(_percent(side.not_training) for side in (times.mmsa, times.cold, times.warm)),
-            f"{times.mmsa.per_epoch:.2f}",
-            f"{times.warm.per_epoch:.2f}",
-            f"{times.warm.per_epoch / times.mmsa.per_epoch:.2f}",
-            f"{times.mmsa.besides:.2f}",
-            f"{times.warm.besides:.2f}",
-        ]
-        for times in timing.models
-    ]
+    rows = []
+    for times in timing.models:
+        mmsa, warm = times.mmsa, times.warm
+        row = [times.model, *(_percent(side.not_training) for side in (mmsa, times.cold, warm))]
+        row += [f"{mmsa.per_epoch:.2f}", f"{warm.per_epoch:.2f}", f"{warm.per_epoch / mmsa.per_epoch:.2f}"]
+        row += [f"{mmsa.besides:.2f}", f"{warm.besides:.2f}"]
+        row += [f"{warm.seconds_at(epochs) / mmsa.seconds_at(epochs):.2f}" for epochs in _AT]
+        rows.append(row)
     head = ["model", "MMSA", "cold", "warm", "s/epoch MMSA", "warm", "ratio", "s/run besides MMSA", "warm"]
-    title = "   Share of time that is not training (imports left out); seconds an epoch; seconds a run besides"
+    head += [f"ratio at {epochs} epochs" for epochs in _AT]
+    title = (
+        "   Share of time that is not training (imports left out); seconds an epoch; seconds a run besides; "
+        "what these two make of a run of so many epochs"
+    )
     return f"{title}\n{_grid(head, rows)}"
 
 

@@ -6,7 +6,7 @@ import contextlib
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from benchmarks.throughput import candidate, reference
 from benchmarks.throughput.children import Child, share, started
 from benchmarks.throughput.runs import Pass, check_equal
 from benchmarks.throughput.settings import WARM, Place, Settings
-from benchmarks.throughput.summary import SIDES, ModelTimes, Overall, Repetition, Spread, summarise, summarise_all
+from benchmarks.throughput.summary import SIDES, ModelTimes, Repetition, Spread, summarise
 from harness.plan import Selection
 from harness.spec import RunSpec
 from harness.workflow import plan_suite
@@ -26,15 +26,13 @@ __all__ = ["Timing", "measure_timing", "scratch", "specs"]
 class Timing:
     """Part 1's figures; starts are seconds until a side's processes have their imports."""
 
-    repetitions: int
     workers: int
     start_mmsa: Spread
     start_harness: Spread
     models: tuple[ModelTimes, ...]
-    overall: Overall
 
 
-def measure_timing(settings: Settings, places: Sequence[Place], note: Callable[[str], None]) -> Timing:
+def measure_timing(settings: Settings, places: Mapping[str, Place], note: Callable[[str], None]) -> Timing:
     """Measure part 1; the places hold their feature files, converted in the cache `WARM`.
 
     Raises
@@ -42,18 +40,18 @@ def measure_timing(settings: Settings, places: Sequence[Place], note: Callable[[
     MismatchError
         If the two sides did not do the same work.
     """
+    most = max(group.repetitions for group in settings.groups)
     done = []
-    for number in range(settings.repetitions):
-        note(f"runs, repetition {number + 1} of {settings.repetitions}")
+    for number in range(most):
+        note(f"runs, repetition {number + 1} of {most}")
         done.append(_repeat(settings, places, number, note))
-    groups = [place.group for place in places]
     return Timing(
-        repetitions=settings.repetitions,
         workers=settings.workers,
         start_mmsa=Spread.of([r.start_mmsa for r in done]),
         start_harness=Spread.of([r.start_harness for r in done]),
-        models=tuple(summarise(group, model, settings.workers, done) for group in groups for model in group.models),
-        overall=summarise_all(groups[0], done),
+        models=tuple(
+            summarise(group, model, settings.workers, done) for group in settings.groups for model in group.models
+        ),
     )
 
 
@@ -73,13 +71,13 @@ def scratch(place: Place) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _repeat(settings: Settings, places: Sequence[Place], number: int, note: Callable[[str], None]) -> Repetition:
-    passes: dict[tuple[str, str], dict[str, Pass]] = {}
-    turn = number % len(SIDES)  # nobody always goes first
-    most = max(len(place.group.seeds) for place in places)
+def _repeat(settings: Settings, places: Mapping[str, Place], number: int, note: Callable[[str], None]) -> Repetition:
+    passes: dict[str, dict[str, Pass]] = {}
+    todo = [(group, model) for group in settings.groups if number < group.repetitions for model in group.models]
     with contextlib.ExitStack() as stack:
         clock = time.perf_counter()
-        theirs = stack.enter_context(started(min(settings.workers, most), reference.IMPORTS, quiet=True))
+        count = min(settings.workers, max(len(group.seeds) for group, _ in todo))
+        theirs = stack.enter_context(started(count, reference.IMPORTS, quiet=True))
         start_mmsa = time.perf_counter() - clock
         for child in theirs:
             child.call(reference.make_ready)
@@ -88,35 +86,27 @@ def _repeat(settings: Settings, places: Sequence[Place], number: int, note: Call
         ours.receive()
         ours.call(candidate.make_ready)
         start_harness = time.perf_counter() - clock
-        for place in places:
-            for model in place.group.models:
-                found = {}
-                for side in SIDES[turn:] + SIDES[:turn]:
-                    with scratch(place) as folder:
-                        if side == "mmsa":
-                            found[side] = _by_mmsa(theirs, place, model, folder)
-                        else:
-                            cache = folder.name if side == "cold" else WARM
-                            found[side] = _by_harness(
-                                ours, place, model, f"{folder.name}/runs", cache, settings.workers
-                            )
-                    note(f"  {model}, {side}: {found[side].seconds:.1f} s")
-                check_equal(found["cold"].runs, found["mmsa"].runs)
-                check_equal(found["warm"].runs, found["mmsa"].runs)
-                passes[place.group.name, model] = found
+        turn = number % len(SIDES)  # nobody always goes first
+        for group, model in todo:
+            place = places[group.data.name]
+            suite = place.write_suite(group)
+            found = {}
+            for side in SIDES[turn:] + SIDES[:turn]:
+                with scratch(place) as folder:
+                    if side == "mmsa":
+                        found[side] = _by_mmsa(theirs, specs(place, suite, model), place.file, folder)
+                    else:
+                        folders = place.folders(f"{folder.name}/runs", folder.name if side == "cold" else WARM)
+                        pick = Selection(models=(model,))
+                        found[side] = ours.call(candidate.run_whole_suite, suite, pick, folders, settings.workers)
+                note(f"  {model}, {side}: {found[side].seconds:.1f} s, epochs {[r.epochs for r in found[side].runs]}")
+            check_equal(found["cold"].runs, found["mmsa"].runs)
+            check_equal(found["warm"].runs, found["mmsa"].runs)
+            passes[model] = found
     return Repetition(start_mmsa, start_harness, passes)
 
 
-def _by_mmsa(children: Sequence[Child], place: Place, model: str, folder: Path) -> Pass:
-    todo = specs(place, place.write_suite("suite"), model)
-    tasks = [(spec, place.file, folder / f"{spec.run_id}.pth") for spec in todo]
+def _by_mmsa(children: Sequence[Child], runs: Sequence[RunSpec], file: Path, folder: Path) -> Pass:
     clock = time.perf_counter()
-    runs = share(children, reference.run_once, tasks)
-    return Pass(time.perf_counter() - clock, tuple(runs))
-
-
-def _by_harness(child: Child, place: Place, model: str, runs: str, cache: str, workers: int) -> Pass:
-    suite = place.write_suite("suite")
-    folders = place.folders(runs, cache)
-    result: Pass = child.call(candidate.run_whole_suite, suite, Selection(models=(model,)), folders, workers)
-    return result
+    done = share(children, reference.run_once, [(spec, file, folder / f"{spec.run_id}.pth") for spec in runs])
+    return Pass(time.perf_counter() - clock, tuple(done))

@@ -17,17 +17,16 @@ from benchmarks.throughput.children import ChildError, share, started
 from benchmarks.throughput.memory import Peak
 from benchmarks.throughput.report import Report
 from benchmarks.throughput.runs import MismatchError, Pass, Run, check_equal
-from benchmarks.throughput.settings import FULL, QUICK, Group
-from benchmarks.throughput.summary import Repetition, Spread, summarise, summarise_all
+from benchmarks.throughput.settings import FULL, QUICK, Data, Group
+from benchmarks.throughput.summary import Repetition, Spread, summarise
 from benchmarks.throughput.table import as_table
 from benchmarks.throughput.timing import Timing
 from harness.spec import Suite
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = Run("LF-DNN seed 1", 3, seconds=10.0, training=6.0, sleep=1.0, predictions={"a": 0.25, "b": -0.5})
-GROUP = Group(
-    "synthetic-test", ("LF-DNN", "MFN"), {"train": 1}, {"text": 1}, seeds=(1, 2), early_stop=None, target=True
-)
+DATA = Data("synthetic-test", {"train": 1}, {"text": 1})
+GROUP = Group(DATA, ("LF-DNN", "MFN"), (1, 2), early_stop=None, repetitions=3)
 
 
 def nap(seconds: float) -> tuple[int, float]:
@@ -42,7 +41,7 @@ def fail(word: str) -> None:
 def repetition(mmsa: float, cold: float, warm: float) -> Repetition:
     """Two models, two runs each; the wall times are for one model."""
     passes = {
-        ("synthetic-test", model): {
+        model: {
             side: Pass(seconds, (dataclasses.replace(RUN, sleep=1.0 if side == "mmsa" else 0.0),) * 2)
             for side, seconds in (("mmsa", mmsa), ("cold", cold), ("warm", warm))
         }
@@ -94,18 +93,20 @@ class TestFigures:
         assert times.mmsa.per_epoch == 2.0
         assert times.mmsa.besides == 4.0
 
-    def test_together_a_cache_is_filled_once(self) -> None:
-        whole = summarise_all(GROUP, [repetition(10, 8, 4)])
-        assert whole.mmsa.median == 2 * (2 + 10)
-        assert whole.cold.median == (1 + 8) + (1 + 4)
-        assert whole.warm.median == 2 * (1 + 4)
-        assert whole.warm_ratio.median == pytest.approx(10 / 24)
+    def test_a_model_left_out_of_a_repetition(self) -> None:
+        short = dataclasses.replace(repetition(20, 8, 8), passes={"MFN": repetition(20, 8, 8).passes["MFN"]})
+        done = [repetition(10, 8, 4), short]
+        assert summarise(GROUP, "LF-DNN", 2, done).repetitions == 1
+        assert summarise(GROUP, "MFN", 2, done).mmsa.started_seconds == Spread(15, 10, 20)
+
+    def test_seconds_of_a_longer_run(self) -> None:
+        assert summarise(GROUP, "MFN", 2, [repetition(10, 8, 4)]).mmsa.seconds_at(20) == 44
 
     def test_the_table_shows_all_parts(self) -> None:
         done = [repetition(10, 8, 4)]
         one = Spread.of([1.0])
         models = tuple(summarise(GROUP, model, 2, done) for model in GROUP.models)
-        timing = Timing(1, 2, one, one, models, summarise_all(GROUP, done))
+        timing = Timing(2, one, one, models)
         memory = (Peak("harness", 4, 3 * 2**20, 2 * 2**20, 2**20, 7), Peak("MMSA", 4, skipped="too large"))
         text = as_table(
             Report(
@@ -114,7 +115,7 @@ class TestFigures:
                 cores=2,
                 torch="",
                 mmsa="",
-                file_bytes=1,
+                file_bytes={},
                 timing=timing,
                 memory=memory,
                 overhead=None,
@@ -167,7 +168,6 @@ def test_quick_runs_whole(tmp_path: Path) -> None:
             assert 0 < times[side]["started_seconds"]["median"] < times[side]["seconds"]["median"]
             assert 0 < times[side]["not_training"]["median"] < 1
         assert times["mmsa"]["besides"] > 1, "MMSA's sleep counts"
-    assert report["timing"]["overall"]["models"] == list(models)
 
     assert [(peak["side"], peak["workers"]) for peak in report["memory"]] == [
         ("MMSA", 1),
