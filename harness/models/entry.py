@@ -6,15 +6,50 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from harness.spec import Modality, NonVerbal, SettingName, Shapes, Task
+from harness.spec import Modality, NonVerbal, Shapes, Task
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-__all__ = ["Hyper", "ModelEntry", "Site", "Taps"]
+__all__ = ["Blueprint", "Hyper", "ModelEntry", "Site", "Taps"]
 
 Hyper: TypeAlias = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """What a model is built from.
+
+    Attributes
+    ----------
+    hyper : mapping
+        The full hyper-parameters.
+    shapes : Shapes
+        Widths and lengths of the features that the model will get; for a model with a text encoder the text width is
+        the encoder's.
+    task : Task
+        One output in regression, three logits in classification.
+    column : str
+        MMSA's name of the data set column: "mosi", "mosei" or "sims".
+    device : str
+        Where the model shall live.
+    encoder : nn.Module or None
+        The text encoder, (B, 3, L) to (B, L, width), of a model whose hyper-parameters set ``use_bert``; built before
+        the rest of the model, as MMSA does.
+    """
+
+    hyper: Hyper
+    shapes: Shapes
+    task: Task
+    column: str
+    device: str = "cpu"
+    encoder: nn.Module | None = None
+
+    @property
+    def outputs(self) -> int:
+        """Width of the prediction."""
+        return 1 if self.task == "regression" else 3
 
 
 @dataclass(frozen=True)
@@ -27,7 +62,7 @@ class Site:
     """
 
     path: str
-    layout: Literal["features_last", "channels_first", "cell"]
+    layout: Literal["features_last", "channels_first", "cell", "packed"]
     width: Callable[[Hyper], int]
     rebuild: Callable[[nn.Module, int], nn.Module] | None = None
 
@@ -56,19 +91,22 @@ class ModelEntry:
         Kind of network that first reads each modality (Table 3).
     tasks : tuple of Task
         Tasks it takes (Table 3).
-    prefers : {"aligned", "unaligned"}
-        The data setting it is run in where the data set offers both (Table 4).
     defaults : callable
-        Hyper-parameters by MMSA's data set column ("mosi", "mosei", "sims"), or None where there are none.
+        Hyper-parameters by MMSA's data set column ("mosi", "mosei", "sims"), or None where there are none. They hold
+        ``need_data_aligned``, the data setting the model is run in where the data set offers both (Table 4).
     build : callable
-        ``build(hyper, shapes, task, device, column)`` gives the model, ready on the device; it is called like
-        ``model(text, audio, vision)`` and returns a mapping with the prediction under ``M``.
+        From a `Blueprint` to the model, ready on the device; it is called like ``model(text, audio, vision)`` and
+        returns a mapping with the prediction under ``M``.
     recipe : str
         Name of the training recipe.
     sites : mapping
         Where the fine-grained method attaches.
     taps : Taps
         How to read learned features.
+    packs_by_text : bool
+        Whether it packs audio and vision by the text lengths, so that they must be at least as long as the text.
+    unimodal_labels : bool
+        Whether it is trained on labels per modality.
     batch_norm : bool
         Whether it normalises over the batch while training: a batch of one utterance is then an error.
     check : callable, optional
@@ -80,12 +118,13 @@ class ModelEntry:
     name: str
     subnets: Mapping[Modality, str]
     tasks: tuple[Task, ...]
-    prefers: SettingName
     defaults: Callable[[str], dict[str, Any] | None]
-    build: Callable[[Hyper, Shapes, Task, str, str], nn.Module]
+    build: Callable[[Blueprint], nn.Module]
     recipe: str
     sites: Mapping[NonVerbal, Site]
     taps: Taps
+    packs_by_text: bool = False
+    unimodal_labels: bool = False
     batch_norm: bool = False
     check: Callable[[Hyper, Shapes, tuple[NonVerbal, ...]], None] | None = None
     notes: tuple[str, ...] = field(default=())

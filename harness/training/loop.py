@@ -68,7 +68,7 @@ class Trainer:
         self.recipe = recipe
         self.train = train
         self.valid = valid
-        self.max_epochs = max_epochs
+        self.max_epochs = min(max_epochs, recipe.max_epochs or max_epochs)
         self.history: list[Epoch] = []
         self.best_epoch = 0
         self.best_loss = _NO_LOSS_YET
@@ -82,7 +82,8 @@ class Trainer:
     @property
     def stopped(self) -> str:
         """Why training is over: ``early stopping`` or ``epoch bound``; empty while it goes on."""
-        if self.epoch and self.epoch - self.best_epoch >= self.recipe.patience:
+        waited = self.epoch - max(self.best_epoch, self.recipe.warm_up)
+        if self.epoch and waited >= self.recipe.patience:
             return "early stopping"
         return "epoch bound" if self.epoch >= self.max_epochs else ""
 

@@ -1,0 +1,26 @@
+"""What differs between models while they train: loss, optimiser groups, schedule, accumulation, per-epoch state.
+
+Each recipe does in one batch or at one epoch's end what the reference trainer of that model does there, in the same
+order, so that an original run of an MMSA model ends with MMSA's own bits. The loop around it is one and the same for
+all, see `harness.training.loop`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from harness.spec import Task
+from harness.training.recipes.base import Recipe
+from harness.training.recipes.simple import LmfRecipe, MultRecipe, TfnRecipe
+
+__all__ = ["RECIPES", "Recipe", "make_recipe"]
+
+RECIPES: Mapping[str, type[Recipe]] = {"plain": Recipe, "tfn": TfnRecipe, "lmf": LmfRecipe, "mult": MultRecipe}
+
+
+def make_recipe(name: str, model: nn.Module, hyper: Mapping[str, Any], task: Task) -> Recipe:
+    """Build a recipe by the name that the registry gives."""
+    return RECIPES[name](model, hyper, task)
