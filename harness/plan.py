@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,12 +11,36 @@ from typing import Any, TypeVar
 from harness import metrics, models
 from harness.data.definitions import load_definition
 from harness.errors import DataError, InputError
+from harness.models import text
 from harness.models.entry import ModelEntry
 from harness.sources import fingerprint_of
-from harness.spec import DatasetSpec, RunData, RunSpec, SettingName, Suite, Task, Variant
+from harness.spec import (
+    DatasetSpec,
+    EncoderChoice,
+    NonVerbal,
+    RunData,
+    RunSpec,
+    SettingName,
+    Shapes,
+    Suite,
+    Task,
+    TextEncoder,
+    Variant,
+)
 from harness.yamlfile import suggest
 
-__all__ = ["Cell", "Plan", "Selection", "Source", "load_datasets", "make_plan", "narrow", "sources_fingerprint"]
+__all__ = [
+    "Cell",
+    "Plan",
+    "Selection",
+    "Source",
+    "encoder_choice",
+    "load_datasets",
+    "make_plan",
+    "narrow",
+    "setting_for",
+    "sources_fingerprint",
+]
 
 _ROOMS = ("data", "models", "training")
 Named = TypeVar("Named")
@@ -134,7 +158,10 @@ def narrow(suite: Suite, datasets: Sequence[DatasetSpec], pick: Selection) -> tu
 
 
 def make_plan(
-    suite: Suite, datasets: Sequence[DatasetSpec], sha256_of: Callable[[DatasetSpec, SettingName], str]
+    suite: Suite,
+    datasets: Sequence[DatasetSpec],
+    sha256_of: Callable[[DatasetSpec, SettingName], str],
+    encoder_of: Callable[[EncoderChoice], TextEncoder] = text.describe,
 ) -> Plan:
     """Expand a suite into cells and run specs.
 
@@ -146,6 +173,8 @@ def make_plan(
         Its data sets.
     sha256_of : callable
         The SHA-256 of a data set's feature file in a setting; called once for each file that a run needs.
+    encoder_of : callable
+        What a text encoder is; called once for each that a run needs.
 
     Raises
     ------
@@ -154,8 +183,16 @@ def make_plan(
     """
     _check_names(suite, datasets)
     fingerprint = functools.cache(lambda name, setting: sha256_of({d.name: d for d in datasets}[name], setting))
+    known: dict[str, TextEncoder] = {}
+
+    def encoder(choice: EncoderChoice) -> TextEncoder:
+        key = choice.model_dump_json()
+        if key not in known:
+            known[key] = encoder_of(choice)
+        return known[key]
+
     cells = [
-        _cell(suite, dataset, task, model, variant, fingerprint)
+        _cell(suite, dataset, task, model, variant, fingerprint, encoder)
         for dataset in datasets
         for task in suite.tasks
         for model in suite.models
@@ -245,25 +282,22 @@ def _cell(
     model: str,
     variant: Variant,
     fingerprint: Callable[[str, SettingName], str],
+    encoder_of: Callable[[EncoderChoice], TextEncoder],
 ) -> Cell:
-    entry = models.entry(model)
-    setting: SettingName = entry.prefers if entry.prefers in dataset.settings else next(iter(dataset.settings))
     canonical = dataset.canonical(variant)
     skipped = _why_not(dataset, task, model, variant, canonical)
     if skipped or canonical is None:
+        setting = next(iter(dataset.settings))
         return Cell(dataset, setting, task, model, variant, None, (), skipped)
+    entry = models.entry(model)
     hyper = models.resolve_hyper(model, dataset.hyperparameters, suite.hyper, dataset=dataset.name)
+    setting = setting_for(hyper, dataset)
+    encoder = encoder_of(encoder_choice(suite, dataset, hyper)) if hyper.get("use_bert") else None
+    if encoder and entry.encoder_width:
+        hyper[entry.encoder_width] = encoder.width
+    data = _run_data(dataset, setting, dataset.splits(canonical), entry.packs_by(hyper), model)
+    data = data.model_copy(update={"sha256": fingerprint(dataset.name, setting)})
     split = dataset.splits(canonical)
-    data = RunData(
-        dataset=dataset.name,
-        setting=setting,
-        sha256=fingerprint(dataset.name, setting),
-        convention=dataset.convention,
-        hyperparameters=dataset.hyperparameters,
-        synthetic=dataset.synthetic is not None,
-        shapes=dataset.shapes(setting),
-        groups={m: tuple(dataset.groups[m].items()) for m in split},
-    )
     if entry.check is not None:
         entry.check(hyper, data.shapes, split)
     runs = tuple(
@@ -273,6 +307,7 @@ def _cell(
             variant=canonical,
             data=data,
             hyper=hyper,
+            text_encoder=encoder,
             finegrained=suite.finegrained if split else None,
             seed=seed,
             threads=suite.threads,
@@ -285,6 +320,50 @@ def _cell(
     return Cell(dataset, setting, task, model, variant, alias, runs)
 
 
+def setting_for(hyper: Mapping[str, Any], dataset: DatasetSpec) -> SettingName:
+    """Return the data setting that a model asks for, or the one that there is."""
+    wanted: SettingName = "aligned" if hyper.get("need_data_aligned") else "unaligned"
+    return wanted if wanted in dataset.settings else next(iter(dataset.settings))
+
+
+def encoder_choice(suite: Suite, dataset: DatasetSpec, hyper: Mapping[str, Any]) -> EncoderChoice:
+    """Return the text encoder that a suite names for a data set's language, else the model's own default."""
+    named = suite.text_encoder.get(dataset.language) or suite.text_encoder.get("*")
+    return named or EncoderChoice(hub=str(hyper["pretrained"]))
+
+
+def _run_data(
+    dataset: DatasetSpec, setting: SettingName, split: tuple[NonVerbal, ...], packs_by: str, model: str
+) -> RunData:
+    shapes = dataset.shapes(setting)
+    lengths, text_length = dict(shapes.lengths), shapes.lengths["text"]
+    repeated: list[NonVerbal] = []
+    for modality in ("audio", "vision") if packs_by == "text" else ():
+        if lengths[modality] == 1 < text_length and dataset.repeat_single_steps:
+            lengths[modality] = text_length
+            repeated.append(modality)
+        elif lengths[modality] < text_length:
+            steps = "1 step" if lengths[modality] == 1 else f"{lengths[modality]} steps"
+            raise InputError(
+                f"{model} packs {modality} by the text lengths, but {dataset.title} has {steps} of it "
+                f"and {text_length} of text",
+                where=f"data set '{dataset.name}'",
+                hint="set repeat_single_steps in its definition if it has one vector an utterance, or leave the model "
+                "out",
+            )
+    return RunData(
+        dataset=dataset.name,
+        setting=setting,
+        sha256="",
+        convention=dataset.convention,
+        hyperparameters=dataset.hyperparameters,
+        synthetic=dataset.synthetic is not None,
+        shapes=Shapes(widths=shapes.widths, lengths=lengths),
+        groups={m: tuple(dataset.groups[m].items()) for m in split},
+        repeated=tuple(repeated),
+    )
+
+
 def _why_not(dataset: DatasetSpec, task: Task, model: str, variant: Variant, canonical: Variant | None) -> str:
     """Return why a cell does not exist, or nothing."""
     entry = models.entry(model)
@@ -292,6 +371,8 @@ def _why_not(dataset: DatasetSpec, task: Task, model: str, variant: Variant, can
         return f"{model} does no {task} (Table 3)"
     if entry.defaults(dataset.hyperparameters) is None:
         return f"{model} has no hyper-parameters for {dataset.hyperparameters}"
+    if entry.unimodal_labels and not dataset.unimodal_labels:
+        return f"{model} learns from labels per modality, which {dataset.title} does not have"
     if canonical is None:
         what = {"fg": "audio or vision", "a": "audio", "v": "vision"}[variant]
         return f"{dataset.title} has no named sub-features in {what}: -{variant} does not apply"

@@ -23,6 +23,7 @@ __all__ = [
     "Convention",
     "DataSetting",
     "DatasetSpec",
+    "EncoderChoice",
     "FineGrainedOptions",
     "Modality",
     "NonVerbal",
@@ -35,6 +36,7 @@ __all__ = [
     "Suite",
     "SyntheticSpec",
     "Task",
+    "TextEncoder",
     "Variant",
 ]
 
@@ -120,7 +122,8 @@ class DatasetSpec(_Frozen):
 
     Groups are the named sub-features of Section 3.3 in column order; the widths of a modality's groups add up to
     the modality's width. ``convention`` picks the metric definitions, ``hyperparameters`` the column of MMSA's
-    configuration that models take their defaults from.
+    configuration that models take their defaults from. ``repeat_single_steps`` repeats an utterance's one acoustic or
+    visual vector to the text length for models that pack it by the text lengths (MISA).
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=60)]
@@ -134,6 +137,7 @@ class DatasetSpec(_Frozen):
     settings: dict[SettingName, DataSetting]
     samples: dict[SplitName, Annotated[int, Field(ge=1)]] | None = None
     unimodal_labels: bool = False
+    repeat_single_steps: bool = False
     tools: dict[Modality, str] = {}
     source: str = ""
     synthetic: SyntheticSpec | None = None
@@ -201,10 +205,65 @@ class FineGrainedOptions(_Frozen):
     cell_states: Literal["combined"] = "combined"
 
 
+class EncoderChoice(_Frozen):
+    """Where a text encoder comes from: a model hub's name, a local folder, or random weights of some architecture.
+
+    ``random`` holds fields of a BERT configuration, such as ``hidden_size`` and ``num_hidden_layers``; what it leaves
+    out is as in BERT-base.
+    """
+
+    hub: str | None = None
+    folder: str | None = None
+    random: dict[str, int | float] | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        given = [name for name in ("hub", "folder", "random") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"name one of hub, folder and random; got {', '.join(given) or 'none'}")
+        return self
+
+    @classmethod
+    def parse(cls, text: str) -> EncoderChoice:
+        """Read the short form: ``random``, a folder if it starts with ``.``, ``/`` or ``~``, else a hub's name."""
+        if text == "random":
+            return cls(random={})
+        return cls(folder=text) if text.startswith((".", "/", "~")) else cls(hub=text)
+
+
+def _encoder_choices(value: Any) -> Any:
+    """Let a suite name one text encoder for all languages, in the long form or the short one."""
+    if isinstance(value, str):
+        return {"*": EncoderChoice.parse(value)}
+    if isinstance(value, dict):
+        if set(value) & set(EncoderChoice.model_fields):
+            return {"*": value}
+        return {key: EncoderChoice.parse(item) if isinstance(item, str) else item for key, item in value.items()}
+    return value
+
+
+class TextEncoder(_Frozen):
+    """The text encoder of a run: its architecture, and the SHA-256 of its weights.
+
+    ``config`` holds the fields of a BERT configuration that shape the network; without ``sha256`` the weights are
+    drawn at random from the run's own seed. ``name`` is for people and no part of a run's identity.
+    """
+
+    name: str
+    sha256: str | None
+    config: dict[str, int | float | str]
+
+    @property
+    def width(self) -> int:
+        """Width of the hidden states."""
+        return int(self.config["hidden_size"])
+
+
 class RunData(_Frozen):
     """The data of one run: which file by content, how it is shaped, and the groups of the modalities that it splits.
 
-    Groups of modalities that a run leaves whole are not in it: regrouping vision costs no new run of -a.
+    Groups of modalities that a run leaves whole are not in it: regrouping vision costs no new run of -a. ``repeated``
+    names the modalities whose single step the run repeats to the text length; ``shapes`` counts them repeated.
     """
 
     dataset: str
@@ -215,6 +274,7 @@ class RunData(_Frozen):
     synthetic: bool
     shapes: Shapes
     groups: dict[NonVerbal, tuple[tuple[str, int], ...]]
+    repeated: tuple[NonVerbal, ...] = ()
 
 
 class RunSpec(_Frozen):
@@ -226,6 +286,7 @@ class RunSpec(_Frozen):
     variant: Variant
     data: RunData
     hyper: dict[str, Any]
+    text_encoder: TextEncoder | None = None
     finegrained: FineGrainedOptions | None
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     threads: Annotated[int, Field(ge=1)]
@@ -234,12 +295,15 @@ class RunSpec(_Frozen):
 
     @functools.cached_property
     def run_id(self) -> str:
-        """The content address: 16 hexadecimal digits over everything above but the metric convention.
+        """The content address: 16 hexadecimal digits over everything above but two things that change no prediction.
 
-        Metrics are computed from stored predictions, so their convention is no reason to train again.
+        Metrics are computed from stored predictions, so their convention is no reason to train again; nor is a text
+        encoder's name.
         """
         asked = self.model_dump(mode="json")
         del asked["data"]["convention"]
+        if asked["text_encoder"]:
+            del asked["text_encoder"]["name"]
         canonical = json.dumps(asked, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
@@ -286,6 +350,7 @@ class Suite(_Frozen):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     hyper: dict[str, dict[str, Any]] = {}
     finegrained: FineGrainedOptions = FineGrainedOptions()
+    text_encoder: Annotated[dict[str, EncoderChoice], BeforeValidator(_encoder_choices)] = {}
     report: ReportOptions = ReportOptions()
 
     @field_validator("datasets", "tasks", "models", "variants", "seeds")

@@ -13,16 +13,17 @@ from typing import Any, Literal
 
 import platformdirs
 
-from harness import models, provenance
-from harness.data import Features, Finding, fingerprint, locate, open_features
+from harness import provenance
+from harness.data import Finding, fingerprint, locate, open_features
 from harness.data.definitions import setting_of
-from harness.data.inputs import InputChoice, require
 from harness.errors import DataError, InputError, StoreError
 from harness.executors import LocalExecutor, Observer, Outcome, workers_for
+from harness.models import text
 from harness.plan import Plan, Selection, Source, load_datasets, make_plan, narrow
-from harness.spec import DatasetSpec, RunSpec, SettingName
+from harness.spec import DatasetSpec, EncoderChoice, RunSpec, SettingName, TextEncoder
 from harness.store import RunStore
 from harness.suites import load_suite
+from harness.training.fit import check_features
 from harness.training.job import Job
 
 __all__ = [
@@ -67,11 +68,15 @@ class Folders:
 
 @dataclass(frozen=True)
 class Planned:
-    """A plan with its store and, where they were found, its feature files by (data set, setting)."""
+    """A plan with its store and, where they were found, its feature files by (data set, setting).
+
+    ``encoders`` holds the folders of text encoders by the SHA-256 of their weights.
+    """
 
     plan: Plan
     store: RunStore
     files: dict[tuple[str, str], Path]
+    encoders: dict[str, Path]
 
 
 def plan_suite(ref: str, pick: Selection, folders: Folders, *, need_data: bool) -> Planned:
@@ -111,10 +116,35 @@ def plan_suite(ref: str, pick: Selection, folders: Folders, *, need_data: bool) 
         files[dataset.name, setting] = path
         return fingerprint(path, folders.cache)
 
-    plan = make_plan(suite, datasets, sha256_of)
+    encoders: dict[str, Path] = {}
+
+    def encoder_of(choice: EncoderChoice) -> TextEncoder:
+        choice = text.choose(choice, os.environ.get(text.VARIABLE))
+        try:
+            found = text.locate(choice, base, download=need_data)
+        except InputError:
+            if need_data:
+                raise
+            return _remembered_encoder(choice, base, store)
+        if found.folder and found.spec.sha256:
+            encoders[found.spec.sha256] = found.folder
+        return found.spec
+
+    plan = make_plan(suite, datasets, sha256_of, encoder_of)
     if need_data and missing:
         raise _all_missing(missing)
-    return Planned(plan, store, files)
+    return Planned(plan, store, files, encoders)
+
+
+def _remembered_encoder(choice: EncoderChoice, base: Path, store: RunStore) -> TextEncoder:
+    """Say what is known of an encoder that is not here: from the records, if they all name the same one."""
+    described = text.describe(choice, base)
+    seen = {
+        found.model_dump_json(): found
+        for record in store.records()
+        if (found := record.spec.text_encoder) is not None and found.name == described.name
+    }
+    return next(iter(seen.values())) if len(seen) == 1 else described
 
 
 def _remembered(dataset: DatasetSpec, setting: SettingName, store: RunStore, error: DataError) -> str:
@@ -173,19 +203,6 @@ def _typical_seconds(run: RunSpec, store: RunStore) -> float | None:
     return sum(times) / len(times) if times else None
 
 
-def _check_fit(run: RunSpec, features: Features) -> None:
-    """Find out before the first run what would otherwise fail in every run."""
-    require(features, InputChoice.from_hyper(run.hyper), run.task, who=run.model)
-    samples, batch = len(features.splits["train"]), run.hyper["batch_size"]
-    if models.entry(run.model).batch_norm and samples % batch == 1:
-        raise InputError(
-            f"{run.model} normalises over the batch, and {samples} training utterances in batches of {batch} leave "
-            "a last batch of one",
-            where=f"hyper.{run.model}.batch_size",
-            hint="choose another batch size",
-        )
-
-
 def _ignore(_source: Source, _finding: Finding) -> None:
     """Notice nothing."""
 
@@ -232,8 +249,17 @@ def run_suite(
                 notice(source, finding)
             for run in open_runs:
                 if (run.data.dataset, run.data.setting) == key:
-                    _check_fit(run, opened)
-    jobs = [Job(run, features[run.data.dataset, run.data.setting], store.root, where) for run in open_runs]
+                    check_features(run, opened)
+    jobs = [
+        Job(
+            run,
+            features[run.data.dataset, run.data.setting],
+            store.root,
+            where,
+            encoder=planned.encoders.get(run.text_encoder.sha256 or "") if run.text_encoder else None,
+        )
+        for run in open_runs
+    ]
     outcome = executor.run(jobs, store, observer=observer)
     outcome.already.extend(run for run in plan.runs if statuses[run.run_id] == "done")
     if not retry_failed:

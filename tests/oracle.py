@@ -1,14 +1,18 @@
 """MMSA's own loader and trainers, driven as the oracle of parity tests.
 
 `MMSA_run` itself cannot run without a GPU, so its steps are done here in its order: seed, loader, model, trainer,
-train, reload the best weights, test. One repair is made in memory: torch has dropped an argument that MulT's trainer
-passes.
+train, reload the best weights, test. Three repairs are made in memory: torch has dropped an argument that MulT's trainer
+passes, the multi-task trainers print a variable before they set it, and the loader serves regression labels for
+classification.
 """
 
 from __future__ import annotations
 
 import contextlib
+import inspect
+import pickle
 import sys
+import textwrap
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +23,7 @@ import torch
 from numpy.typing import NDArray
 
 from harness.models.mmsa import arguments
+from harness.models.registry import blueprint_of
 from harness.spec import RunSpec
 
 __all__ = ["KEYS", "Answer", "run_mmsa"]
@@ -30,6 +35,11 @@ KEYS = {
     "MFN": "mfn",
     "Graph-MFN": "graph_mfn",
     "MulT": "mult",
+    "MISA": "misa",
+    "MLF-DNN": "mlf_dnn",
+    "MTFN": "mtfn",
+    "MLMF": "mlmf",
+    "Self-MM": "self_mm",
 }
 Answer = tuple[dict[str, Any], dict[str, NDArray[np.float32]], float]
 
@@ -47,7 +57,10 @@ def _class_labels(spec: RunSpec) -> Iterator[None]:
     def load(file: Any) -> Any:
         data = original(file)
         for split in data.values():
-            split["regression_labels"] = np.asarray(split["classification_labels"]).astype(np.float32)
+            for suffix in ("", "_T", "_A", "_V"):
+                if f"classification_labels{suffix}" in split:
+                    classes = np.asarray(split[f"classification_labels{suffix}"]).astype(np.float32)
+                    split[f"regression_labels{suffix}"] = classes
         return data
 
     class Pickle:
@@ -58,13 +71,11 @@ def _class_labels(spec: RunSpec) -> Iterator[None]:
     try:
         yield
     finally:
-        import pickle
-
         loader.pickle = pickle
 
 
-def run_mmsa(spec: RunSpec, feature_file: Path, weights: Path) -> Answer:
-    """Train and test with MMSA's code on one thread.
+def run_mmsa(spec: RunSpec, feature_file: Path, weights: Path, encoder: Path | None = None) -> Answer:
+    """Train and test with MMSA's code on one thread; `encoder` is the folder of the text encoder and its tokenizer.
 
     Returns
     -------
@@ -83,7 +94,7 @@ def run_mmsa(spec: RunSpec, feature_file: Path, weights: Path) -> Answer:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     key = KEYS[spec.model]
-    args = arguments(key, spec.hyper, spec.data.shapes, spec.task, "cpu", spec.data.hyperparameters)
+    args = arguments(key, blueprint_of(spec))
     args.update(
         featurePath=str(feature_file),
         custom_feature=None,
@@ -93,9 +104,12 @@ def run_mmsa(spec: RunSpec, feature_file: Path, weights: Path) -> Answer:
         model_save_path=str(weights),
         KeyEval="Loss",
         cur_seed=1,
+        train_samples=len(_read(feature_file)["train"]["id"]),
     )
+    if encoder is not None:
+        args.pretrained = str(encoder)
     try:
-        with _class_labels(spec), _plateau_without_verbose(), warnings.catch_warnings():
+        with _class_labels(spec), _plateau_without_verbose(), _multi_task_repaired(key), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # MMSA's evaluation of untrained models divides by zero
             setup_seed(spec.seed)
             batches = loader.MMDataLoader(args, 0)
@@ -106,6 +120,11 @@ def run_mmsa(spec: RunSpec, feature_file: Path, weights: Path) -> Answer:
             return _test(trainer, model, batches["test"])
     finally:
         torch.set_num_threads(threads)
+
+
+def _read(path: Path) -> Any:
+    with path.open("rb") as file:
+        return pickle.load(file)
 
 
 def _test(trainer: Any, model: Any, batches: Any) -> Answer:
@@ -142,3 +161,26 @@ def _plateau_without_verbose() -> Iterator[None]:
         yield
     finally:
         module.ReduceLROnPlateau = original
+
+
+@contextlib.contextmanager
+def _multi_task_repaired(key: str) -> Iterator[None]:
+    """The multi-task trainers log ``train_results`` before it is set: leave it out of that one line."""
+    if key not in ("mlf_dnn", "mtfn", "mlmf"):
+        yield
+        return
+    import MMSA.trains  # noqa: F401 -- puts the module below into sys.modules
+
+    module: Any = sys.modules[f"MMSA.trains.multiTask.{key.upper()}"]
+    trainer = getattr(module, key.upper())
+    original = trainer.do_train
+    source = textwrap.dedent(inspect.getsource(original))
+    broken = " {dict_to_str(train_results)}"
+    assert source.count(broken) == 1
+    scope: dict[str, Any] = {}
+    exec(compile(source.replace(broken, ""), module.__file__, "exec"), vars(module), scope)
+    trainer.do_train = scope["do_train"]
+    try:
+        yield
+    finally:
+        trainer.do_train = original

@@ -8,7 +8,7 @@ bit for bit; only the collation of single samples is replaced by one gather per 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -62,13 +62,25 @@ class Batches:
         Samples per batch; the last batch of a pass holds the rest.
     device : str
         Where the tensors go.
+    repeat : mapping, optional
+        Modalities whose single step is repeated, and how often.
     """
 
-    def __init__(self, split: Split, inputs: InputChoice, *, task: Task, batch_size: int, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        split: Split,
+        inputs: InputChoice,
+        *,
+        task: Task,
+        batch_size: int,
+        device: str = "cpu",
+        repeat: Mapping[str, int] | None = None,
+    ) -> None:
         self.split = split
         self.batch_size = batch_size
         self.device = device
         self._task: Task = task
+        self._repeat = dict(repeat or {})
         self._arrays = {m: split.arrays[key] for m, key in vars(inputs).items()}
         self._labels = _labels(split, task)
         self._lengths = {m: split.arrays[f"{m}_lengths"] for m in ("audio", "vision") if f"{m}_lengths" in split.arrays}
@@ -92,6 +104,8 @@ class Batches:
         for start in range(0, len(order), self.batch_size):
             index = order[start : start + self.batch_size]
             tensors = {m: self._tensor(np.take(array, index, axis=0)) for m, array in self._arrays.items()}
+            for modality, times in self._repeat.items():
+                tensors[modality] = tensors[modality].repeat(1, times, 1)
             labels = {name: self._label(np.take(array, index)) for name, array in self._labels.items()}
             lengths = {m: torch.from_numpy(np.take(array, index)) for m, array in self._lengths.items()}
             yield Batch(tensors["text"], tensors["audio"], tensors["vision"], labels, index, lengths)

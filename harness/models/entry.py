@@ -103,12 +103,15 @@ class ModelEntry:
         Where the fine-grained method attaches.
     taps : Taps
         How to read learned features.
-    packs_by_text : bool
-        Whether it packs audio and vision by the text lengths, so that they must be at least as long as the text.
+    packs_by : callable
+        By what it packs audio and vision, given its hyper-parameters: ``text`` lengths (they must be at least as long
+        as the text), their own ``lengths``, or nothing.
+    encoder_width : str
+        The hyper-parameter that must be the width of the text encoder, if there is one.
     unimodal_labels : bool
         Whether it is trained on labels per modality.
-    batch_norm : bool
-        Whether it normalises over the batch while training: a batch of one utterance is then an error.
+    no_lone_sample : str
+        Why it cannot learn from a batch of one utterance; empty if it can.
     check : callable, optional
         Given hyper-parameters, shapes and the modalities to split, raises `InputError` where they cannot work together.
     notes : tuple of str
@@ -123,8 +126,9 @@ class ModelEntry:
     recipe: str
     sites: Mapping[NonVerbal, Site]
     taps: Taps
-    packs_by_text: bool = False
+    packs_by: Callable[[Hyper], Literal["text", "lengths", ""]] = lambda _hyper: ""
+    encoder_width: str = ""
     unimodal_labels: bool = False
-    batch_norm: bool = False
+    no_lone_sample: str = ""
     check: Callable[[Hyper, Shapes, tuple[NonVerbal, ...]], None] | None = None
     notes: tuple[str, ...] = field(default=())

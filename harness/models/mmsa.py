@@ -6,15 +6,18 @@ defaults are read from the package's JSON file, so that planning a suite costs n
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import importlib
 import importlib.util
 import json
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import InputError
-from harness.models.entry import Hyper, ModelEntry, Site, Taps
+from harness.models.entry import Blueprint, Hyper, ModelEntry, Site, Taps
 from harness.spec import NonVerbal, Shapes, Task
 
 if TYPE_CHECKING:
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["ENTRIES", "arguments", "defaults"]
 
 _NUM_CLASSES = 3
+_READS_TOKENS = {"misa": "singleTask.MISA", "self_mm": "multiTask.SELF_MM"}
+"""Modules whose models have a text encoder."""
 
 
 @functools.cache
@@ -53,34 +58,63 @@ def defaults(key: str, column: str) -> dict[str, Any] | None:
     return {**entry["commonParams"], **entry["datasetParams"][column]}
 
 
-def arguments(key: str, hyper: Hyper, shapes: Shapes, task: Task, device: str, column: str) -> Any:
+def arguments(key: str, blueprint: Blueprint) -> Any:
     """Assemble the attribute dictionary that MMSA's models and trainers read everything from."""
     import torch
     from easydict import EasyDict
 
+    hyper, shapes = blueprint.hyper, blueprint.shapes
     time_steps = {m: 1 if hyper.get("need_normalized") and m != "text" else shapes.lengths[m] for m in shapes.lengths}
     return EasyDict(
         {
             **json.loads(json.dumps(dict(hyper))),
             "model_name": key,
-            "dataset_name": column,
+            "dataset_name": blueprint.column,
             "feature_dims": [shapes.widths[m] for m in ("text", "audio", "vision")],
             "seq_lens": [time_steps[m] for m in ("text", "audio", "vision")],
             "num_classes": _NUM_CLASSES,
-            "train_mode": task,
-            "device": torch.device(device),
+            "train_mode": blueprint.task,
+            "device": torch.device(blueprint.device),
         }
     )
 
 
-def _builder(key: str) -> Callable[[Hyper, Shapes, Task, str, str], nn.Module]:
-    def build(hyper: Hyper, shapes: Shapes, task: Task, device: str, column: str) -> nn.Module:
-        from MMSA.models import AMIO
+def _build(key: str, blueprint: Blueprint) -> nn.Module:
+    from MMSA.models import AMIO
 
-        model: nn.Module = AMIO(arguments(key, hyper, shapes, task, device, column))
-        return model.to(device)
+    with _encoder_in_place(key, blueprint.encoder), warnings.catch_warnings():
+        # MISA's transformer layer takes time first: torch says that it will not use nested tensors then.
+        warnings.filterwarnings("ignore", "enable_nested_tensor is True", UserWarning)
+        model: nn.Module = AMIO(arguments(key, blueprint))
+    return model.to(blueprint.device)
 
-    return build
+
+def _build_misa(blueprint: Blueprint) -> nn.Module:
+    """MISA fixes the width of its text projection at 768: let it take the encoder's."""
+    from torch import nn
+
+    model = _build("misa", blueprint)
+    width = blueprint.shapes.widths["text"]
+    projection: Any = model.get_submodule("Model.project_t.project_t")
+    if projection.in_features != width:
+        fitting = nn.Linear(width, projection.out_features).to(blueprint.device)
+        setattr(model.get_submodule("Model.project_t"), "project_t", fitting)  # noqa: B010 -- a module has no such field
+    return model
+
+
+@contextlib.contextmanager
+def _encoder_in_place(key: str, encoder: nn.Module | None) -> Iterator[None]:
+    """While a model is built, give it this text encoder where it would load one by name, tokenizer and all."""
+    if encoder is None:
+        yield
+        return
+    module: Any = importlib.import_module(f"MMSA.models.{_READS_TOKENS[key]}")
+    original = module.BertTextEncoder
+    module.BertTextEncoder = lambda **_settings: encoder
+    try:
+        yield
+    finally:
+        module.BertTextEncoder = original
 
 
 def _rebuild_subnet(module: nn.Module, width: int) -> nn.Module:
@@ -92,6 +126,20 @@ def _rebuild_subnet(module: nn.Module, width: int) -> nn.Module:
 
 def _hidden(position: int) -> Callable[[Hyper], int]:
     return lambda hyper: int(hyper["hidden_dims"][position])
+
+
+def _rebuild_auvi(module: nn.Module, width: int) -> nn.Module:
+    """Build a fresh MMSA AuViSubNet (LSTM over packed steps, dropout, linear layer) for another input width."""
+    original: Any = module
+    fresh: nn.Module = type(module)(
+        width,
+        original.rnn.hidden_size,
+        original.linear_1.out_features,
+        num_layers=original.rnn.num_layers,
+        dropout=original.dropout.p,
+        bidirectional=original.rnn.bidirectional,
+    )
+    return fresh
 
 
 _MLP_SITES: Mapping[NonVerbal, Site] = {
@@ -131,6 +179,16 @@ def _read_memory(
     return {**last, "fusion": torch.cat([*last.values(), core.mem], dim=1)}
 
 
+def _read_misa(
+    model: nn.Module, outputs: Mapping[str, Any], captured: Mapping[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """Each modality's private and shared part in sum, as MISA keeps it, and what goes into its last layers."""
+    core: Any = model.get_submodule("Model")
+    size = outputs["M"].shape[0]
+    named = {"text": core.utt_t, "audio": core.utt_a, "vision": core.utt_v}
+    return {**named, "fusion": captured["Model.fusion"].reshape(size, -1)}
+
+
 def _check_mult(hyper: Hyper, shapes: Shapes, split: tuple[NonVerbal, ...]) -> None:
     for letter, modality in (("l", "text"), ("a", "audio"), ("v", "vision")):
         kernel, length = hyper[f"conv1d_kernel_size_{letter}"], shapes.lengths[modality]  # type: ignore[index]
@@ -153,57 +211,37 @@ def _check_mult(hyper: Hyper, shapes: Shapes, split: tuple[NonVerbal, ...]) -> N
 _BOTH: tuple[Task, ...] = ("regression", "classification")
 _LSTM_MLP = {"text": "LSTM", "audio": "MLP", "vision": "MLP"}
 _LSTM = {"text": "LSTM", "audio": "LSTM", "vision": "LSTM"}
+_BERT_LSTM = {"text": "BERT", "audio": "LSTM", "vision": "LSTM"}
 _CNN = {"text": "CNN", "audio": "CNN", "vision": "CNN"}
+_BIG_FUSION = "Learned fusion features are the last hidden layer; the fusion tensor itself is too large to keep."
+_NORMALISES = "normalises over the batch"
+_UNTRAINED_FUSION = "As in MMSA, the rank weights and the bias of the fusion are never trained."
 
 
 def _entry(name: str, key: str, **settings: Any) -> ModelEntry:
-    return ModelEntry(
-        name=name,
-        tasks=_BOTH,
-        defaults=functools.partial(defaults, key),
-        build=_builder(key),
-        **settings,
-    )
+    given: dict[str, Any] = {"tasks": _BOTH, "build": functools.partial(_build, key), **settings}
+    return ModelEntry(name=name, defaults=functools.partial(defaults, key), **given)
+
+
+def _mlp_entry(name: str, key: str, recipe: str, **settings: Any) -> ModelEntry:
+    given: dict[str, Any] = {"taps": Taps(_read_features), **settings}
+    return _entry(name, key, subnets=_LSTM_MLP, recipe=recipe, sites=_MLP_SITES, no_lone_sample=_NORMALISES, **given)
+
+
+def _multi_task_entry(name: str, key: str, **settings: Any) -> ModelEntry:
+    return _mlp_entry(name, key, key, tasks=("classification",), unimodal_labels=True, **settings)
 
 
 ENTRIES: tuple[ModelEntry, ...] = (
-    _entry(
-        "LF-DNN",
-        "lf_dnn",
-        subnets=_LSTM_MLP,
-        prefers="unaligned",
-        recipe="plain",
-        sites=_MLP_SITES,
-        batch_norm=True,
-        taps=Taps(_read_features),
+    _mlp_entry("LF-DNN", "lf_dnn", "plain"),
+    _mlp_entry(
+        "TFN", "tfn", "tfn", taps=Taps(_read_features, captured=("Model.post_fusion_layer_3",)), notes=(_BIG_FUSION,)
     ),
-    _entry(
-        "TFN",
-        "tfn",
-        subnets=_LSTM_MLP,
-        prefers="unaligned",
-        recipe="tfn",
-        sites=_MLP_SITES,
-        batch_norm=True,
-        taps=Taps(_read_features, captured=("Model.post_fusion_layer_3",)),
-        notes=("Learned fusion features are the last hidden layer; the fusion tensor itself is too large to keep.",),
-    ),
-    _entry(
-        "LMF",
-        "lmf",
-        subnets=_LSTM_MLP,
-        prefers="unaligned",
-        recipe="lmf",
-        sites=_MLP_SITES,
-        batch_norm=True,
-        taps=Taps(_read_features),
-        notes=("As in MMSA, the rank weights and the bias of the fusion are never trained.",),
-    ),
+    _mlp_entry("LMF", "lmf", "lmf", notes=(_UNTRAINED_FUSION,)),
     _entry(
         "MFN",
         "mfn",
         subnets=_LSTM,
-        prefers="aligned",
         recipe="plain",
         sites=_CELL_SITES,
         taps=Taps(_read_memory),
@@ -213,7 +251,6 @@ ENTRIES: tuple[ModelEntry, ...] = (
         "Graph-MFN",
         "graph_mfn",
         subnets=_LSTM,
-        prefers="aligned",
         recipe="plain",
         sites=_CELL_SITES,
         taps=Taps(_read_memory),
@@ -223,13 +260,40 @@ ENTRIES: tuple[ModelEntry, ...] = (
         ),
     ),
     _entry(
-        "MulT",
-        "mult",
-        subnets=_CNN,
-        prefers="unaligned",
-        recipe="mult",
-        sites=_CONV_SITES,
+        "MulT", "mult", subnets=_CNN, recipe="mult", sites=_CONV_SITES, taps=Taps(_read_features), check=_check_mult
+    ),
+    _entry(
+        "MISA",
+        "misa",
+        build=_build_misa,
+        subnets=_BERT_LSTM,
+        recipe="misa",
+        packs_by=lambda _hyper: "text",
+        no_lone_sample="compares moments over the batch",
+        sites={
+            "audio": Site("Model.arnn1", "packed", lambda hyper: 2 * int(hyper["widths"]["audio"])),
+            "vision": Site("Model.vrnn1", "packed", lambda hyper: 2 * int(hyper["widths"]["vision"])),
+        },
+        taps=Taps(_read_misa, captured=("Model.fusion",)),
+        notes=("As in MMSA, audio and vision are cut to the text length before the first recurrent layer.",),
+    ),
+    _multi_task_entry("MLF-DNN", "mlf_dnn"),
+    _multi_task_entry(
+        "MTFN", "mtfn", taps=Taps(_read_features, captured=("Model.post_fusion_layer_3",)), notes=(_BIG_FUSION,)
+    ),
+    _multi_task_entry("MLMF", "mlmf", notes=(_UNTRAINED_FUSION,)),
+    _entry(
+        "Self-MM",
+        "self_mm",
+        tasks=("regression",),
+        subnets=_BERT_LSTM,
+        recipe="self_mm",
+        encoder_width="text_out",
+        packs_by=lambda hyper: "text" if hyper["need_data_aligned"] else "lengths",
+        sites={
+            "audio": Site("Model.audio_model", "features_last", lambda hyper: int(hyper["audio_out"]), _rebuild_auvi),
+            "vision": Site("Model.video_model", "features_last", lambda hyper: int(hyper["video_out"]), _rebuild_auvi),
+        },
         taps=Taps(_read_features),
-        check=_check_mult,
     ),
 )

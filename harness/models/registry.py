@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import InputError
 from harness.models import mmsa
-from harness.models.entry import ModelEntry
+from harness.models.entry import Blueprint, ModelEntry
 from harness.models.hyper import Overrides, resolve
-from harness.spec import RunSpec
+from harness.spec import RunSpec, Shapes
 from harness.yamlfile import suggest
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["build", "entry", "names", "resolve_hyper", "seed_everything"]
+__all__ = ["blueprint_of", "build", "entry", "names", "resolve_hyper", "seed_everything"]
 
 _REGISTRY: dict[str, ModelEntry] = {e.name: e for e in mmsa.ENTRIES}
 
@@ -70,18 +70,30 @@ def seed_everything(seed: int) -> None:
     torch.backends.cudnn.deterministic = True
 
 
-def build(spec: RunSpec, device: str = "cpu") -> nn.Module:
+def build(spec: RunSpec, device: str = "cpu", *, encoder: nn.Module | None = None) -> nn.Module:
     """Build the model of a run on `device`, with the fine-grained method applied where its variant asks for it.
 
     The original is built first and draws the same random numbers in every variant, so that the parts a variant
     leaves alone start from the same weights for the same seed.
+
+    Parameters
+    ----------
+    spec : RunSpec
+        The run.
+    device : str
+        ``cpu`` or ``cuda``, as torch names it.
+    encoder : nn.Module or None
+        The text encoder of a run that has one, from `harness.models.text.load`.
     """
     from harness.models.finegrained import apply_fine_grained, resized
 
+    if (encoder is None) != (spec.text_encoder is None):
+        raise ValueError(f"{spec.label}: a text encoder is {'missing' if encoder is None else 'not wanted'}")
     known = entry(spec.model)
+    blueprint = blueprint_of(spec, device, encoder)
     if known.check is not None:
-        known.check(spec.hyper, spec.data.shapes, spec.split)
-    model = known.build(spec.hyper, spec.data.shapes, spec.task, device, spec.data.hyperparameters)
+        known.check(spec.hyper, blueprint.shapes, spec.split)
+    model = known.build(blueprint)
     for modality in spec.split:
         site = known.sites[modality]
         assert spec.finegrained is not None, "a variant that splits something carries its options"
@@ -89,9 +101,17 @@ def build(spec: RunSpec, device: str = "cpu") -> nn.Module:
             model,
             site.path,
             spec.data.groups[modality],
-            width=site.width(spec.hyper),
+            width=site.width({**spec.hyper, "widths": blueprint.shapes.widths}),
             layout=site.layout,
             options=spec.finegrained,
             rebuild=site.rebuild or resized,
         )
     return model
+
+
+def blueprint_of(spec: RunSpec, device: str = "cpu", encoder: nn.Module | None = None) -> Blueprint:
+    """Say what the original model of a run is built from."""
+    shapes = spec.data.shapes
+    if spec.text_encoder is not None:
+        shapes = Shapes(widths={**shapes.widths, "text": spec.text_encoder.width}, lengths=shapes.lengths)
+    return Blueprint(spec.hyper, shapes, spec.task, spec.data.hyperparameters, device, encoder)

@@ -23,6 +23,8 @@ class Job:
         The root of the run store.
     device : str
         ``cpu`` or ``cuda``, as torch names it.
+    encoder : Path or None
+        The folder of the run's text encoder; None where it has none, or one with random weights.
     draft : Path or None
         The folder to write into; an executor sets it, and None asks the run to begin one itself.
     """
@@ -31,4 +33,5 @@ class Job:
     features: Path
     runs_dir: Path
     device: str = "cpu"
+    encoder: Path | None = None
     draft: Path | None = None

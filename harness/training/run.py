@@ -22,11 +22,13 @@ from torch import nn
 from harness import metrics, models, provenance
 from harness.data.batching import Batch, Batches
 from harness.data.cache import Features, load_features
-from harness.data.inputs import InputChoice, require
+from harness.data.inputs import InputChoice
 from harness.errors import DataError, RunError
+from harness.models import text
 from harness.models.entry import Taps
 from harness.spec import SPLITS, RunSpec, SplitName
 from harness.store import RunStore, write_json
+from harness.training.fit import check_features
 from harness.training.job import Job
 from harness.training.loop import Epoch, Trainer, evaluate
 from harness.training.recipes import make_recipe
@@ -49,12 +51,14 @@ class Prepared:
         The converted feature file.
     device : str
         ``cpu``, ``cuda`` or ``cuda:N``.
+    encoder : Path, optional
+        The folder of its text encoder.
     """
 
-    def __init__(self, spec: RunSpec, features: Features, device: str) -> None:
+    def __init__(self, spec: RunSpec, features: Features, device: str, encoder: Path | None = None) -> None:
         models.seed_everything(spec.seed)
         inputs = InputChoice.from_hyper(spec.hyper)
-        require(features, inputs, spec.task, who=spec.model)
+        check_features(spec, features)
         self.spec = spec
         self.batches: dict[SplitName, Batches] = {
             split: Batches(
@@ -63,17 +67,30 @@ class Prepared:
                 task=spec.task,
                 batch_size=int(spec.hyper["batch_size"]),
                 device=device,
+                repeat={m: spec.data.shapes.lengths[m] for m in spec.data.repeated},
             )
             for split in SPLITS
         }
-        self.model = models.build(spec, device)
+        self.model = models.build(spec, device, encoder=_load_encoder(spec, encoder))
         self.recipe = make_recipe(models.entry(spec.model).recipe, self.model, spec.hyper, spec.task)
         self.trainer = Trainer(
             self.model, self.recipe, self.batches["train"], self.batches["valid"], max_epochs=spec.max_epochs
         )
 
 
-def prepare(spec: RunSpec, features: Path, device: str) -> Prepared:
+def _load_encoder(spec: RunSpec, folder: Path | None) -> nn.Module | None:
+    if spec.text_encoder is None:
+        return None
+    if folder is None and spec.text_encoder.sha256 is not None:
+        raise RunError(
+            f"the weights of the text encoder {spec.text_encoder.name} were not handed to the run",
+            where=spec.label,
+            hint="this is a defect of the executor",
+        )
+    return text.load(spec.text_encoder, folder, finetune=bool(spec.hyper.get("use_finetune", True)))
+
+
+def prepare(spec: RunSpec, features: Path, device: str, encoder: Path | None = None) -> Prepared:
     """Set threads and determinism, open the data, and build everything a run needs.
 
     Raises
@@ -93,7 +110,7 @@ def prepare(spec: RunSpec, features: Path, device: str) -> Prepared:
             where=str(features),
             hint="run the suite again: it converts the file anew",
         )
-    return Prepared(spec, opened, device)
+    return Prepared(spec, opened, device, encoder)
 
 
 def execute(job: Job, report: Callable[[dict[str, Any]], None]) -> None:
@@ -123,7 +140,7 @@ def execute(job: Job, report: Callable[[dict[str, Any]], None]) -> None:
             store.discard(draft)
             raise
     _log.info("%s on %s, %d thread(s), run %s", spec.label, job.device, spec.threads, spec.run_id)
-    run = prepare(spec, job.features, job.device)
+    run = prepare(spec, job.features, job.device, job.encoder)
 
     def on_epoch(epoch: Epoch) -> None:
         _log.info("epoch %d: train %.4f, valid %.4f", epoch.epoch, epoch.train_loss, epoch.valid_loss)

@@ -14,11 +14,22 @@ from torch import nn
 
 from harness.spec import Task
 from harness.training.recipes.base import Recipe
+from harness.training.recipes.misa import MisaRecipe
+from harness.training.recipes.multi_task import MlfDnnRecipe, MlmfRecipe, MtfnRecipe
 from harness.training.recipes.simple import LmfRecipe, MultRecipe, TfnRecipe
 
 __all__ = ["RECIPES", "Recipe", "make_recipe"]
 
-RECIPES: Mapping[str, type[Recipe]] = {"plain": Recipe, "tfn": TfnRecipe, "lmf": LmfRecipe, "mult": MultRecipe}
+RECIPES: Mapping[str, type[Recipe]] = {
+    "plain": Recipe,
+    "tfn": TfnRecipe,
+    "lmf": LmfRecipe,
+    "mult": MultRecipe,
+    "misa": MisaRecipe,
+    "mlf_dnn": MlfDnnRecipe,
+    "mtfn": MtfnRecipe,
+    "mlmf": MlmfRecipe,
+}
 
 
 def make_recipe(name: str, model: nn.Module, hyper: Mapping[str, Any], task: Task) -> Recipe:

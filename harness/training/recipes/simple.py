@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from harness.data.batching import Batch
 from harness.spec import Task
+from harness.training.recipes.accumulating import AccumulatingRecipe
 from harness.training.recipes.base import Recipe
 
 __all__ = ["LmfRecipe", "MultRecipe", "TfnRecipe"]
@@ -41,42 +41,18 @@ class LmfRecipe(Recipe):
         )
 
 
-class MultRecipe(Recipe):
-    """MulT: gradients summed over several batches and clipped by value, and a rate that falls on a plateau.
-
-    The gradients of an epoch's remaining batches, fewer than a full sum, are lost when the next epoch begins.
-    """
+class MultRecipe(AccumulatingRecipe):
+    """MulT: gradients summed over several batches and clipped by value, and a rate that falls on a plateau."""
 
     def __init__(self, model: nn.Module, hyper: Mapping[str, Any], task: Task) -> None:
         super().__init__(model, hyper, task)
         self.schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(
             self.optimizer, mode="min", factor=0.1, patience=hyper["patience"]
         )
-        self._left = int(hyper["update_epochs"])
 
     def make_optimizer(self) -> torch.optim.Optimizer:
         """Adam without weight decay: MulT's configuration holds one, its trainer never reads it."""
         return torch.optim.Adam(self.model.parameters(), lr=self.hyper["learning_rate"])
-
-    def start_epoch(self, epoch: int) -> None:
-        """Begin a new sum of gradients."""
-        del epoch
-        self._left = int(self.hyper["update_epochs"])
-
-    def train_batch(self, batch: Batch) -> float:
-        """Add one batch's gradient; step when the sum is complete."""
-        if self._left == self.hyper["update_epochs"]:
-            self.optimizer.zero_grad()
-        self._left -= 1
-        loss = self.loss(self.forward(batch), batch)
-        loss.backward()  # type: ignore[no-untyped-call]
-        if self.hyper["grad_clip"] != -1.0:
-            trained = [p for p in self.model.parameters() if p.requires_grad]
-            nn.utils.clip_grad_value_(trained, self.hyper["grad_clip"])
-        if self._left == 0:
-            self.optimizer.step()
-            self._left = int(self.hyper["update_epochs"])
-        return float(loss.item())
 
     def end_epoch(self, valid_loss: float) -> None:
         """Lower the rate when the validation loss has stood still for `patience` epochs."""

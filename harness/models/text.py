@@ -1,0 +1,226 @@
+"""Text encoders: where they come from and what they are; importing this costs no torch.
+
+A BERT comes from a model hub's name, from a local folder, or from random weights of a given architecture. Its
+architecture and the SHA-256 of its weights are part of a run's identity. Only token ids are ever fed to it, so that no
+tokenizer is needed.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import InputError
+from harness.spec import EncoderChoice, TextEncoder
+from harness.yamlfile import suggest
+
+if TYPE_CHECKING:
+    from harness.models.bert import BertEncoder
+
+__all__ = ["VARIABLE", "Located", "choose", "describe", "load", "locate"]
+
+VARIABLE = "HARNESS_BERT"
+"""Environment variable that takes the place of a suite's text encoder, or holds a folder of encoders by hub name."""
+UNREAD = "0" * 64
+"""Stands for the SHA-256 of weights that nobody has looked at."""
+
+_BASE: Mapping[str, int | float | str] = {
+    "vocab_size": 30522,
+    "hidden_size": 768,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "intermediate_size": 3072,
+    "max_position_embeddings": 512,
+    "type_vocab_size": 2,
+    "hidden_act": "gelu",
+    "hidden_dropout_prob": 0.1,
+    "attention_probs_dropout_prob": 0.1,
+    "layer_norm_eps": 1e-12,
+    "initializer_range": 0.02,
+}
+_PUBLISHED: Mapping[str, Mapping[str, int]] = {"bert-base-uncased": {}, "bert-base-chinese": {"vocab_size": 21128}}
+_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+_FOLDER_HINT = (
+    f"point {VARIABLE}, or text_encoder of the suite, at a local folder that holds config.json and model.safetensors "
+    "(for several encoders: at a folder with one sub-folder per hub name)"
+)
+
+
+@dataclass(frozen=True)
+class Located:
+    """A text encoder that is at hand; ``folder`` is None where its weights are drawn at random."""
+
+    spec: TextEncoder
+    folder: Path | None
+
+
+def choose(choice: EncoderChoice, variable: str | None) -> EncoderChoice:
+    """Let the environment variable, where it is set, take the place of a suite's choice.
+
+    A folder without a ``config.json`` is a collection: encoders are looked up in it by their hub name, and a choice
+    that is no hub name stands.
+    """
+    if not variable:
+        return choice
+    named = EncoderChoice(folder=variable) if Path(variable).expanduser().is_dir() else EncoderChoice.parse(variable)
+    if named.folder is None:
+        return named
+    folder = Path(named.folder).expanduser()
+    if (folder / "config.json").is_file() or not folder.is_dir():
+        return EncoderChoice(folder=str(folder.absolute()))
+    return EncoderChoice(folder=str((folder / choice.hub).absolute())) if choice.hub else choice
+
+
+def describe(choice: EncoderChoice, base: Path | None = None) -> TextEncoder:
+    """Say what an encoder is without reading its weights or asking a hub; `base` is where relative folders start.
+
+    Raises
+    ------
+    InputError
+        If a folder holds no BERT, a configuration makes no sense, or a hub's model is neither known nor at hand.
+    """
+    if choice.random is not None:
+        config = _random_config(choice.random)
+        name = f"random BERT ({config['num_hidden_layers']} layers, {config['hidden_size']} wide)"
+        return TextEncoder(name=name, sha256=None, config=config)
+    if choice.folder is not None:
+        folder = _folder(choice.folder, base)
+        return TextEncoder(name=folder.name, sha256=UNREAD, config=_read_config(folder))
+    assert choice.hub is not None, "a choice names one of three"
+    if choice.hub in _PUBLISHED:
+        return TextEncoder(name=choice.hub, sha256=UNREAD, config={**_BASE, **_PUBLISHED[choice.hub]})
+    return TextEncoder(name=choice.hub, sha256=UNREAD, config=_read_config(_from_hub(choice.hub, download=False)))
+
+
+def locate(choice: EncoderChoice, base: Path | None = None, *, download: bool) -> Located:
+    """Find an encoder and the SHA-256 of its weights, from the hub if it may be asked.
+
+    Raises
+    ------
+    InputError
+        If it is not there, or is no BERT.
+    """
+    if choice.random is not None:
+        return Located(describe(choice), None)
+    if choice.folder is not None:
+        folder, name = _folder(choice.folder, base), None
+    else:
+        assert choice.hub is not None, "a choice names one of three"
+        folder, name = _from_hub(choice.hub, download=download), choice.hub
+    config = _read_config(folder)
+    weights = _weights(folder)
+    stat = weights.stat()
+    sha256 = _hash(str(weights), stat.st_size, stat.st_mtime_ns)
+    return Located(TextEncoder(name=name or folder.name, sha256=sha256, config=config), folder)
+
+
+def load(spec: TextEncoder, folder: Path | None, *, finetune: bool = True) -> BertEncoder:
+    """Build an encoder: with the weights of `folder`, or with random ones from torch's global generator.
+
+    Raises
+    ------
+    InputError
+        If the weights do not fit the architecture.
+    """
+    from harness.models import bert
+
+    return bert.random_encoder(spec, finetune) if folder is None else bert.pretrained_encoder(spec, folder, finetune)
+
+
+def _random_config(given: Mapping[str, int | float]) -> dict[str, int | float | str]:
+    numbers = [key for key, value in _BASE.items() if not isinstance(value, str)]
+    for key, value in given.items():
+        where = f"text_encoder.random.{key}"
+        if key not in numbers:
+            raise InputError(
+                f"a BERT has no '{key}'{suggest(key, numbers)}", where=where, hint=f"known: {', '.join(numbers)}"
+            )
+        whole = isinstance(_BASE[key], int)
+        if not math.isfinite(value) or value < (1 if whole else 0) or (whole and value != int(value)):
+            wanted = "a whole number from 1" if whole else "0 or more"
+            raise InputError(f"expected {wanted}, got {value!r}", where=where, hint="mend the value")
+    config = {**_BASE, **given}
+    width, heads = int(config["hidden_size"]), int(config["num_attention_heads"])
+    if "num_attention_heads" not in given and width % heads:
+        config["num_attention_heads"] = heads = next(n for n in (12, 8, 4, 2, 1) if width % n == 0)
+    if "intermediate_size" not in given:
+        config["intermediate_size"] = 4 * width
+    if width % heads:
+        raise InputError(
+            f"{heads} attention heads do not divide a width of {width}",
+            where="text_encoder.random.num_attention_heads",
+            hint="choose a number of heads that divides hidden_size",
+        )
+    return {key: int(value) if isinstance(_BASE[key], int) else value for key, value in config.items()}
+
+
+def _folder(text: str, base: Path | None) -> Path:
+    folder = Path(text).expanduser()
+    folder = folder if folder.is_absolute() or base is None else base / folder
+    if not folder.is_dir():
+        raise InputError("there is no such folder with a text encoder", where=str(folder), hint=_FOLDER_HINT)
+    return folder
+
+
+def _read_config(folder: Path) -> dict[str, int | float | str]:
+    path = folder / "config.json"
+    try:
+        config: Any = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError("the folder holds no config.json", where=str(folder), hint=_FOLDER_HINT) from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read it: {error}", where=str(path), hint="get the file anew") from error
+    kind = config.get("model_type") if isinstance(config, dict) else None
+    if kind != "bert":
+        raise InputError(
+            f"the text encoder must be a BERT, and this is {kind or 'something else'}",
+            where=str(path),
+            hint="use a model whose config.json says model_type bert",
+        )
+    return {key: config.get(key, value) for key, value in _BASE.items()}
+
+
+def _weights(folder: Path) -> Path:
+    for name in _WEIGHTS:
+        if (folder / name).is_file():
+            return folder / name
+    raise InputError(
+        f"the folder holds no weights ({' or '.join(_WEIGHTS)})", where=str(folder), hint="get the whole model"
+    )
+
+
+@functools.cache
+def _hash(path: str, _size: int, _modified: int) -> str:
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _from_hub(name: str, *, download: bool) -> Path:
+    """Return the folder of a hub's model: the local copy if there is one, else a download where that is allowed."""
+    import huggingface_hub
+    from huggingface_hub.errors import HfHubHTTPError
+
+    offline = not download or os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
+    reason = "there is no local copy" + (", and HF_HUB_OFFLINE forbids asking the hub" if download and offline else "")
+    for weights in _WEIGHTS:
+        for local in (True,) if offline else (True, False):
+            try:
+                found = Path(
+                    huggingface_hub.snapshot_download(
+                        name, allow_patterns=["config.json", weights], local_files_only=local
+                    )
+                )
+            except (OSError, ValueError, RuntimeError, HfHubHTTPError) as error:
+                if not local:
+                    reason = f"the hub cannot be reached or does not have it ({type(error).__name__})"
+                continue
+            if (found / weights).is_file():
+                return found
+    raise InputError(f"text encoder '{name}' is not at hand: {reason}", where="text_encoder", hint=_FOLDER_HINT)

@@ -1,0 +1,41 @@
+"""Whether a feature file fits a run; importing this costs no torch, so that it is found out before the first run."""
+
+from __future__ import annotations
+
+from harness import models
+from harness.data.cache import Features
+from harness.data.inputs import InputChoice, require
+from harness.errors import InputError
+from harness.spec import RunSpec
+
+__all__ = ["check_features"]
+
+
+def check_features(spec: RunSpec, features: Features) -> None:
+    """Find out before training what would fail in it.
+
+    Raises
+    ------
+    DataError
+        If the file lacks something that the run reads, or holds what its text encoder cannot read.
+    InputError
+        If the batch size leaves a batch of one to a model that cannot learn from it.
+    """
+    entry = models.entry(spec.model)
+    require(
+        features,
+        InputChoice.from_hyper(spec.hyper),
+        spec.task,
+        who=spec.model,
+        lengths=entry.packs_by(spec.hyper) == "lengths",
+        unimodal_labels=entry.unimodal_labels,
+        encoder=spec.text_encoder,
+    )
+    samples, batch = len(features.splits["train"]), spec.hyper["batch_size"]
+    if entry.no_lone_sample and samples % batch == 1:
+        raise InputError(
+            f"{spec.model} {entry.no_lone_sample}, and {samples} training utterances in batches of {batch} leave "
+            "a last batch of one",
+            where=f"hyper.{spec.model}.batch_size",
+            hint="choose another batch size",
+        )
