@@ -1,9 +1,9 @@
 """MMSA's own loader and trainers, driven as the oracle of parity tests.
 
 `MMSA_run` itself cannot run without a GPU, so its steps are done here in its order: seed, loader, model, trainer,
-train, reload the best weights, test. Three repairs are made in memory: torch has dropped an argument that MulT's trainer
-passes, the multi-task trainers print a variable before they set it, and the loader serves regression labels for
-classification.
+train, reload the best weights, test. Three repairs are made in memory: torch has dropped an argument that MulT's
+trainer passes, the multi-task trainers print a variable before they set it, and the loader serves regression labels
+for classification.
 """
 
 from __future__ import annotations

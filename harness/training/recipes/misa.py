@@ -24,7 +24,9 @@ def orthogonality(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
     The lengths count as constants for the gradient.
     """
     normed = []
-    for rows in (one, other):
+    for given in (one, other):
+        # A view of its own, as in the reference: the gradients of both uses are then added up before they go on.
+        rows = given.view(given.shape[0], -1)
         centred = rows - torch.mean(rows, dim=0, keepdim=True)
         lengths = torch.norm(centred, p=2, dim=1, keepdim=True).detach()
         normed.append(centred.div(lengths.expand_as(centred) + 1e-6))
@@ -72,16 +74,16 @@ class MisaRecipe(AccumulatingRecipe):
         task = self.criterion(outputs["M"], batch.label)
         private = {m: getattr(core, f"utt_private_{m}") for m in "tva"}
         shared = {m: getattr(core, f"utt_shared_{m}") for m in "tva"}
-        # The order of the terms is the reference's: floating-point sums depend on it.
+        # The order of the terms is the reference's: sums of losses and of their gradients depend on it.
         difference = sum(orthogonality(private[m], shared[m]) for m in "tva")
         for one, other in (("a", "t"), ("a", "v"), ("t", "v")):
             difference = difference + orthogonality(private[one], private[other])
+        recon = sum(_mean_square(getattr(core, f"utt_{m}_recon"), getattr(core, f"utt_{m}_orig")) for m in "tva") / 3.0
         similarity = (
             central_moment_discrepancy(shared["t"], shared["v"])
             + central_moment_discrepancy(shared["t"], shared["a"])
             + central_moment_discrepancy(shared["a"], shared["v"])
         ) / 3.0
-        recon = sum(_mean_square(getattr(core, f"utt_{m}_recon"), getattr(core, f"utt_{m}_orig")) for m in "tva") / 3.0
         total: torch.Tensor = (
             task
             + self.hyper["diff_weight"] * difference
