@@ -284,14 +284,15 @@ def _cell(
     fingerprint: Callable[[str, SettingName], str],
     encoder_of: Callable[[EncoderChoice], TextEncoder],
 ) -> Cell:
+    entry = models.entry(model)
     canonical = dataset.canonical(variant)
     skipped = _why_not(dataset, task, model, variant, canonical)
-    if skipped or canonical is None:
-        setting = next(iter(dataset.settings))
-        return Cell(dataset, setting, task, model, variant, None, (), skipped)
-    entry = models.entry(model)
-    hyper = models.resolve_hyper(model, dataset.hyperparameters, suite.hyper, dataset=dataset.name)
+    hyper: dict[str, Any] = {}
+    if entry.defaults(dataset.hyperparameters) is not None:
+        hyper = models.resolve_hyper(model, dataset.hyperparameters, suite.hyper, dataset=dataset.name)
     setting = setting_for(hyper, dataset)
+    if skipped or canonical is None:
+        return Cell(dataset, setting, task, model, variant, None, (), skipped)
     encoder = encoder_of(encoder_choice(suite, dataset, hyper)) if hyper.get("use_bert") else None
     if encoder and entry.encoder_width:
         hyper[entry.encoder_width] = encoder.width

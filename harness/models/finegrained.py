@@ -19,20 +19,25 @@ from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import nn
+from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
+from harness.models import grouped
+from harness.models.grouped import CellWeights, Heads, Kernel
 from harness.spec import FineGrainedOptions
 
 __all__ = [
     "FineGrainedCell",
     "FineGrainedExtractor",
+    "FineGrainedRecurrent",
     "HeadAttention",
     "Layout",
     "Rebuild",
     "apply_fine_grained",
     "resized",
+    "set_batched",
 ]
 
-Layout: TypeAlias = Literal["features_last", "channels_first", "cell"]
+Layout: TypeAlias = Literal["features_last", "channels_first", "cell", "packed"]
 Rebuild: TypeAlias = Callable[[nn.Module, int], nn.Module]
 
 
@@ -58,18 +63,35 @@ class HeadAttention(nn.Module):
         self.out = nn.Linear(n * width, width)
         self.over_time = options.attention == "time"
         self.scale = 1.0 / math.sqrt(width) if options.scale == "sqrt_h" else 1.0
+        self.batched = True
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map sub-features (B, T, n, h) to one feature (B, T, h)."""
+    def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """Map sub-features (B, T, n, h) to one feature (B, T, h); attention over time keeps to steps in `mask` (B, T)."""
+        if self.batched:
+            return grouped.attend(x, self.heads(), mask)
         query, key, value = (self._project(maps, x) for maps in (self.query, self.key, self.value))
         if self.over_time:  # (B, n, T, h): every head attends to its own time steps
             query, key, value = (t.transpose(1, 2) for t in (query, key, value))
-        weights = torch.softmax(query @ key.transpose(-1, -2) * self.scale, dim=-1)
-        heads = weights @ value
+        scores = query @ key.transpose(-1, -2) * self.scale
+        if self.over_time and mask is not None:
+            scores = scores.masked_fill(~mask[:, None, None, :], float("-inf"))
+        heads = torch.softmax(scores, dim=-1) @ value
         if self.over_time:
             heads = heads.transpose(1, 2)
         mixed: torch.Tensor = self.out(heads.flatten(start_dim=-2))
         return mixed
+
+    def heads(self) -> Heads:
+        """Take the products of weights that `harness.models.grouped.attend` works with."""
+        weights = [[layer.get_parameter("weight") for layer in maps] for maps in (self.query, self.key, self.value)]
+        out, bias = self.out.weight, self.out.bias
+        if len(weights[0]) == 1:
+            (query,), (key,), (value,) = weights
+            mix = out.unflatten(1, (-1, len(bias))) @ value
+            return Heads(self.scale * query.T @ key, None, mix.flatten(1), bias, self.over_time)
+        stacked = [torch.stack(each) for each in weights]
+        maps = torch.cat([self.scale * stacked[0], *stacked[1:]], dim=1)
+        return Heads(None, maps, out, bias, self.over_time)
 
     def _project(self, maps: nn.ModuleList, x: torch.Tensor) -> torch.Tensor:
         if len(maps) == 1:
@@ -93,6 +115,13 @@ class FineGrainedExtractor(nn.Module):
         Whether features are the last axis, (B, d) or (B, T, d), or the second, (B, d, T).
     options : FineGrainedOptions
         The open choices.
+    kernel : str, callable or None
+        How to compute all groups at once, see `harness.models.grouped`; None: by the type of the extractors.
+
+    Attributes
+    ----------
+    batched : bool
+        False computes one group after another: the reference, and what costs are counted on.
     """
 
     def __init__(
@@ -102,31 +131,50 @@ class FineGrainedExtractor(nn.Module):
         width: int,
         layout: Layout,
         options: FineGrainedOptions,
+        kernel: str | Kernel | None = None,
     ) -> None:
         super().__init__()
         self.extractors = nn.ModuleList(extractors)
         self.attention = HeadAttention(len(widths), width, options)
         self.widths = list(widths)
-        self.axis = 1 if layout == "channels_first" else -1
+        self.channels_first = layout == "channels_first"
+        self.batched = True
+        self.kernel = grouped.choose(kernel, self.extractors[0], channels_first=self.channels_first)
+        # Fewer columns than h: attention is cheaper among the columns than among what linear layers make of them.
+        narrow = sum(widths) + len(widths) <= width and options.qkv == "shared"
+        self._by_columns = narrow and self.kernel is grouped.linear
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map the whole modality to what the original extractor would return, in shape."""
-        parts = zip(self.extractors, torch.split(x, self.widths, dim=self.axis), strict=True)
-        features = torch.stack([extractor(part) for extractor, part in parts], dim=-2 if self.axis == -1 else 1)
-        if self.axis == 1:  # (B, n, h, T) -> (B, T, n, h)
-            stepped: torch.Tensor = self.attention(features.permute(0, 3, 1, 2))
-            return stepped.transpose(1, 2)
-        if features.dim() == 3:  # (B, n, h): a single step
-            single: torch.Tensor = self.attention(features.unsqueeze(1))
-            return single.squeeze(1)
-        mixed: torch.Tensor = self.attention(features)
-        return mixed
+    def forward(self, x: torch.Tensor, *extra: Any) -> torch.Tensor:
+        """Map the whole modality to what the original extractor would return, in shape; `extra` goes to each copy."""
+        mixed = self._mixed(x, *extra)
+        return mixed.transpose(1, 2) if self.channels_first else mixed
+
+    def _mixed(self, x: torch.Tensor, *extra: Any) -> torch.Tensor:
+        if self.batched and self._by_columns:
+            features, basis = grouped.coordinates(list(self.extractors), self.widths, x)
+            heads = self.attention.heads().within(basis)
+            return _with_time(features, lambda stepped: grouped.attend(stepped, heads))
+        loop = grouped.each_channels_first if self.channels_first else grouped.each
+        compute = self.kernel if self.batched else loop
+        return _with_time(compute(list(self.extractors), self.widths, x, *extra), self.attention)
+
+
+def _with_time(features: torch.Tensor, block: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+    """Call the block, which takes (B, T, n, h), on sub-features that may have but one step, (B, n, h)."""
+    if features.dim() == 3:
+        return block(features.unsqueeze(1)).squeeze(1)
+    return block(features)
 
 
 class FineGrainedCell(nn.Module):
     """The same for an LSTMCell inside a model's own time loop: the block runs on the n h's and again on the n c's.
 
     Every group's cell starts each step from the recombined state (option ``cell_states: combined``).
+
+    Attributes
+    ----------
+    batched : bool
+        False computes one group after another: the reference, and what costs are counted on.
     """
 
     def __init__(
@@ -136,13 +184,125 @@ class FineGrainedCell(nn.Module):
         self.cells = nn.ModuleList(cells)
         self.attention = HeadAttention(len(widths), width, options)
         self.widths = list(widths)
+        self.batched = True
+        self._keep = False
+        self._kept: dict[bool, tuple[CellWeights, Heads]] = {}
 
     def forward(self, x: torch.Tensor, state: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """Map one step (B, d) and the state (h, c), each (B, h), to the next state."""
-        parts = torch.split(x, self.widths, dim=-1)
-        states = [cell(part, state) for cell, part in zip(self.cells, parts, strict=True)]
-        hidden, memory = (torch.stack(tensors, dim=1).unsqueeze(1) for tensors in zip(*states, strict=True))
-        return self.attention(hidden).squeeze(1), self.attention(memory).squeeze(1)
+        if not self.batched:
+            parts = torch.split(x, self.widths, dim=-1)
+            states = [cell(part, state) for cell, part in zip(self.cells, parts, strict=True)]
+            hidden, memory = (torch.stack(tensors, dim=1).unsqueeze(1) for tensors in zip(*states, strict=True))
+            return self.attention(hidden).squeeze(1), self.attention(memory).squeeze(1)
+        weights, heads = self._assembled(len(x))
+        both = torch.stack(weights.step(x, state), dim=1).flatten(0, 1).unsqueeze(1)  # (2B, 1, n, h)
+        hidden, memory = grouped.attend(both, heads).unflatten(0, (-1, 2)).squeeze(2).unbind(1)
+        return hidden, memory
+
+    def bind(self, model: nn.Module) -> None:
+        """Let weights assembled at the first time step serve all steps of one forward pass of `model`, and no other."""
+        model.register_forward_pre_hook(self._open)
+        model.register_forward_hook(self._close, always_call=True)
+
+    def _assembled(self, rows: int) -> tuple[CellWeights, Heads]:
+        key = torch.is_grad_enabled()
+        if key in self._kept:
+            return self._kept[key]
+        assembled = CellWeights.of(list(self.cells), rows), self.attention.heads()
+        if self._keep:
+            self._kept[key] = assembled
+        return assembled
+
+    def _open(self, *_: Any) -> None:
+        self._keep = True
+        self._kept.clear()
+
+    def _close(self, *_: Any) -> None:
+        self._keep = False
+        self._kept.clear()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and pickles leave out what belongs to a pass that is under way."""
+        return {**self.__dict__, "_keep": False, "_kept": {}}
+
+
+class FineGrainedRecurrent(nn.Module):
+    """The same for a one-layer LSTM or GRU that is called with a packed sequence and whose outputs and state are used.
+
+    The block runs per time step on the n outputs, both directions side by side.
+
+    Parameters
+    ----------
+    extractors : sequence of nn.Module
+        One LSTM or GRU per group, in one or both directions, of the same hidden size.
+    widths : sequence of int
+        The groups' widths, in column order.
+    width : int
+        h: the hidden size times the number of directions.
+    options : FineGrainedOptions
+        The open choices.
+
+    Attributes
+    ----------
+    batched : bool
+        False computes one group after another: the reference, and what costs are counted on.
+    """
+
+    def __init__(
+        self, extractors: Sequence[nn.Module], widths: Sequence[int], width: int, options: FineGrainedOptions
+    ) -> None:
+        super().__init__()
+        self.extractors = nn.ModuleList(extractors)
+        self.attention = HeadAttention(len(widths), width, options)
+        self.widths = list(widths)
+        self.batched = True
+        first: Any = self.extractors[0]
+        if not isinstance(first, (nn.LSTM, nn.GRU)) or first.num_layers != 1 or getattr(first, "proj_size", 0):
+            raise TypeError(f"expected LSTMs or GRUs of one layer, got {first}")
+
+    def forward(self, packed: PackedSequence) -> tuple[PackedSequence, Any]:
+        """Map a packed modality to packed outputs (h wide) and the final state.
+
+        The final hidden state (directions, B, H) is taken from the recombined outputs as an LSTM's is from its own:
+        its forward half at each sequence's last step, its backward half at the first. An LSTM's state is a pair; the
+        recombination has no cell state, so that its second part is None.
+        """
+        # Without its order, a packed sequence unpacks to rows from the longest to the shortest, as it is packed.
+        padded, lengths = pad_packed_sequence(PackedSequence(packed.data, packed.batch_sizes))
+        inside = (torch.arange(len(padded)).unsqueeze(1) < lengths).to(padded.device)  # (T, B)
+        if self.batched:
+            features = grouped.recurrent(list(self.extractors), self.widths, padded, lengths)[inside]
+        else:
+            parts = zip(self.extractors, torch.split(packed.data, self.widths, dim=-1), strict=True)
+            features = torch.stack([rnn(packed._replace(data=part))[0].data for rnn, part in parts], dim=-2)
+        if self.attention.over_time:
+            spread = features.new_zeros(*inside.shape, *features.shape[1:])
+            spread[inside] = features
+            mixed = self.attention(spread.transpose(0, 1), inside.T).transpose(0, 1)[inside]
+        else:
+            mixed = self.attention(features.unsqueeze(1)).squeeze(1)
+        return packed._replace(data=mixed), self._final(mixed, packed, lengths)
+
+    def _final(self, mixed: torch.Tensor, packed: PackedSequence, lengths: torch.Tensor) -> Any:
+        first: Any = self.extractors[0]
+        starts = torch.cumsum(packed.batch_sizes, 0) - packed.batch_sizes  # of each time step in the packed rows
+        rows = torch.arange(len(lengths))
+        last = mixed[(starts[lengths - 1] + rows).to(mixed.device)]
+        halves = [last[:, : first.hidden_size]]
+        if first.bidirectional:
+            halves.append(mixed[: len(lengths), first.hidden_size :])
+        state = torch.stack(halves)
+        if packed.unsorted_indices is not None:
+            state = state[:, packed.unsorted_indices]
+        return (state, None) if isinstance(first, nn.LSTM) else state
+
+
+def set_batched(model: nn.Module, flag: bool) -> None:
+    """Compute all groups at once, or one after another, everywhere in `model`."""
+    for module in model.modules():
+        if isinstance(module, (HeadAttention, FineGrainedExtractor, FineGrainedCell, FineGrainedRecurrent)):
+            module.batched = flag
 
 
 def resized(module: nn.Module, width: int) -> nn.Module:
@@ -155,6 +315,15 @@ def resized(module: nn.Module, width: int) -> nn.Module:
     """
     if isinstance(module, nn.LSTMCell):
         return nn.LSTMCell(width, module.hidden_size, bias=module.bias)
+    if isinstance(module, (nn.LSTM, nn.GRU)):
+        settings: dict[str, Any] = {
+            "num_layers": module.num_layers,
+            "bias": module.bias,
+            "batch_first": module.batch_first,
+            "dropout": module.dropout,
+            "bidirectional": module.bidirectional,
+        }
+        return type(module)(width, module.hidden_size, **settings)
     if isinstance(module, nn.Linear):
         return nn.Linear(width, module.out_features, bias=module.bias is not None)
     if isinstance(module, nn.Conv1d):
@@ -178,6 +347,7 @@ def apply_fine_grained(
     layout: Layout,
     options: FineGrainedOptions,
     rebuild: Rebuild = resized,
+    kernel: str | Kernel | None = None,
 ) -> None:
     """Replace the extractor at `path` inside `model` by its fine-grained form, in place.
 
@@ -197,6 +367,8 @@ def apply_fine_grained(
         The open choices.
     rebuild : callable
         Gives a fresh extractor for a group's width.
+    kernel : str, callable or None
+        How to compute all groups at once, see `harness.models.grouped`; None: by the type of the extractor.
     """
     extractor = model.get_submodule(path)
     widths = [d for _, d in groups]
@@ -205,7 +377,10 @@ def apply_fine_grained(
     replacement: nn.Module
     if layout == "cell":
         replacement = FineGrainedCell(copies, widths, width, options)
+        replacement.bind(model)
+    elif layout == "packed":
+        replacement = FineGrainedRecurrent(copies, widths, width, options)
     else:
-        replacement = FineGrainedExtractor(copies, widths, width, layout, options)
+        replacement = FineGrainedExtractor(copies, widths, width, layout, options, kernel)
     parent, _, name = path.rpartition(".")
     setattr(model.get_submodule(parent), name, replacement.to(device))

@@ -77,5 +77,5 @@ def test_a_missing_array_is_named(small_synthetic: tuple[DatasetSpec, Features, 
     require(bare, InputChoice(), "regression", who="LMF")
     with pytest.raises(DataError, match="'text_bert' array, which LMF reads"):
         require(bare, InputChoice(text="text_bert"), "regression", who="LMF")
-    with pytest.raises(DataError, match="no classification labels"):
+    with pytest.raises(DataError, match="no classification_labels"):
         require(bare, InputChoice(), "classification", who="LMF")

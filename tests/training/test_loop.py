@@ -14,34 +14,22 @@ import torch
 from harness import models
 from harness.data import Features
 from harness.errors import DataError, RunError
-from harness.plan import load_datasets, make_plan
-from harness.spec import DatasetSpec, RunSpec, Suite, Variant
+from harness.spec import DatasetSpec, RunSpec, Variant
 from harness.store import RunStore
 from harness.training.job import Job
 from harness.training.loop import Trainer
 from harness.training.run import Prepared, execute, prepare
 from tests.conftest import SMALL_SYNTHETIC
+from tests.planned import SMALL_HYPER, planned_spec
 
 Small = tuple[DatasetSpec, Features, Path]
-SMALL_HYPER: dict[str, dict[str, Any]] = {
-    "*": {"batch_size": 16, "early_stop": 3},
-    "TFN": {"hidden_dims": [16, 8, 12], "text_out": 10, "post_fusion_dim": 12},
-    "MulT": {"update_epochs": 2, "dst_feature_dim_nheads": [20, 4], "nlevels": 1, "conv1d_kernel_size_l": 3},
-}
 
 
 def spec_for(small: Small, model: str, variant: Variant = "original", **changes: Any) -> RunSpec:
     hyper = {**SMALL_HYPER, **changes.pop("hyper", {})}
-    suite = Suite(
-        name="t",
-        datasets=(SMALL_SYNTHETIC,),
-        models=(model,),
-        variants=(variant,),
-        seeds=(5,),
-        hyper={k: v for k, v in hyper.items() if k in ("*", model)},
-        **{"max_epochs": 4, **changes},
+    return planned_spec(
+        SMALL_SYNTHETIC, model, variant, sha256=small[1].sha256, seed=5, hyper=hyper, **{"max_epochs": 4, **changes}
     )
-    return make_plan(suite, load_datasets(suite, Path()), lambda _dataset, _setting: small[1].sha256).runs[0]
 
 
 def weights(trainer: Trainer) -> dict[str, torch.Tensor]:

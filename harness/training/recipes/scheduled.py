@@ -146,7 +146,8 @@ def overlap(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
 
 def _directions(x: torch.Tensor) -> torch.Tensor:
     centred = x - x.mean(dim=0, keepdim=True)
-    return centred / (torch.linalg.vector_norm(centred.detach(), dim=1, keepdim=True) + 1e-6)
+    lengths: torch.Tensor = torch.linalg.vector_norm(centred.detach(), dim=1, keepdim=True)
+    return centred / (lengths + 1e-6)
 
 
 def discrepancy(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
