@@ -66,7 +66,10 @@ class HeadAttention(nn.Module):
         self.batched = True
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-        """Map sub-features (B, T, n, h) to one feature (B, T, h); attention over time keeps to steps in `mask` (B, T)."""
+        """Map sub-features (B, T, n, h) to one feature (B, T, h).
+
+        Attention over time keeps to the steps that are true in `mask` (B, T).
+        """
         if self.batched:
             return grouped.attend(x, self.heads(), mask)
         query, key, value = (self._project(maps, x) for maps in (self.query, self.key, self.value))
@@ -83,11 +86,13 @@ class HeadAttention(nn.Module):
 
     def heads(self) -> Heads:
         """Take the products of weights that `harness.models.grouped.attend` works with."""
-        weights = [[layer.get_parameter("weight") for layer in maps] for maps in (self.query, self.key, self.value)]
+        weights: list[list[torch.Tensor]] = [
+            [layer.get_parameter("weight") for layer in maps] for maps in (self.query, self.key, self.value)
+        ]
         out, bias = self.out.weight, self.out.bias
         if len(weights[0]) == 1:
             (query,), (key,), (value,) = weights
-            mix = out.unflatten(1, (-1, len(bias))) @ value
+            mix = out.view(len(bias), -1, len(bias)) @ value
             return Heads(self.scale * query.T @ key, None, mix.flatten(1), bias, self.over_time)
         stacked = [torch.stack(each) for each in weights]
         maps = torch.cat([self.scale * stacked[0], *stacked[1:]], dim=1)
@@ -197,7 +202,7 @@ class FineGrainedCell(nn.Module):
             return self.attention(hidden).squeeze(1), self.attention(memory).squeeze(1)
         weights, heads = self._assembled(len(x))
         both = torch.stack(weights.step(x, state), dim=1).flatten(0, 1).unsqueeze(1)  # (2B, 1, n, h)
-        hidden, memory = grouped.attend(both, heads).unflatten(0, (-1, 2)).squeeze(2).unbind(1)
+        hidden, memory = grouped.attend(both, heads).view(len(x), 2, -1).unbind(1)
         return hidden, memory
 
     def bind(self, model: nn.Module) -> None:
@@ -258,7 +263,7 @@ class FineGrainedRecurrent(nn.Module):
         self.widths = list(widths)
         self.batched = True
         first: Any = self.extractors[0]
-        if not isinstance(first, (nn.LSTM, nn.GRU)) or first.num_layers != 1 or getattr(first, "proj_size", 0):
+        if not isinstance(first, (nn.LSTM, nn.GRU)) or first.num_layers != 1 or first.proj_size:
             raise TypeError(f"expected LSTMs or GRUs of one layer, got {first}")
 
     def forward(self, packed: PackedSequence) -> tuple[PackedSequence, Any]:

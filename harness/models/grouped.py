@@ -59,8 +59,13 @@ def split_linear(
         mapped = [functional.linear(part, w, b) for part, w, b in zip(parts, weights, biases, strict=True)]
         return torch.stack(mapped, dim=-2)
     assert d == sum(w.shape[1] for w in weights), "every column belongs to a group"
-    flat = functional.linear(x, torch.block_diag(*weights), _joined(biases))
-    return flat.unflatten(-1, (len(weights), out))
+    flat = functional.linear(x, _block_diagonal(weights), _joined(biases))
+    return flat.view(*flat.shape[:-1], len(weights), out)
+
+
+def _block_diagonal(weights: Sequence[torch.Tensor]) -> torch.Tensor:
+    joined: torch.Tensor = torch.block_diag(*weights)  # type: ignore[no-untyped-call]
+    return joined
 
 
 def _joined(biases: Sequence[torch.Tensor | None]) -> torch.Tensor | None:
@@ -105,7 +110,8 @@ class Heads:
     def within(self, basis: torch.Tensor) -> Heads:
         """Take sub-features as coordinates z, x = basis z with a basis (h, D), instead of as x itself."""
         assert self.score is not None, "shared maps"
-        mix = self.mix.unflatten(1, (-1, basis.shape[0])) @ basis
+        h = basis.shape[0]
+        mix = self.mix.view(len(self.mix), -1, h) @ basis
         return Heads(basis.T @ self.score @ basis, None, mix.flatten(1), self.bias, self.over_time)
 
 
@@ -175,11 +181,12 @@ def conv(copies: Sequence[Any], widths: Sequence[int], x: torch.Tensor) -> torch
     """One Conv1d a group over x (B, d, T), as one convolution."""
     first: nn.Conv1d = copies[0]
     # Columns (group, channel, tap) of the block-diagonal matrix are those of a convolution over all channels.
-    weight = torch.block_diag(*(copy.weight.flatten(1) for copy in copies)).unflatten(1, (sum(widths), -1))
+    weight = _block_diagonal([copy.weight.flatten(1) for copy in copies])
+    weight = weight.view(len(weight), sum(widths), -1)
     bias = _joined([copy.bias for copy in copies])
     padding: Any = first.padding
     y = functional.conv1d(x, weight, bias, first.stride, padding, first.dilation)
-    return y.unflatten(1, (len(copies), -1)).permute(0, 3, 1, 2)
+    return y.view(len(y), len(copies), -1, y.shape[-1]).permute(0, 3, 1, 2)
 
 
 def subnet(copies: Sequence[Any], widths: Sequence[int], x: torch.Tensor) -> torch.Tensor:
@@ -203,7 +210,8 @@ def _batch_norm(norms: Sequence[Any], widths: Sequence[int], x: torch.Tensor) ->
     y = functional.batch_norm(x, mean, variance, weight, bias, first.training, first.momentum, first.eps)
     if first.training:
         with torch.no_grad():
-            for norm, m, v in zip(norms, mean.split(list(widths)), variance.split(list(widths)), strict=True):
+            parts = (torch.split(statistic, list(widths)) for statistic in (mean, variance))
+            for norm, m, v in zip(norms, *parts, strict=True):
                 norm.running_mean.copy_(m)
                 norm.running_var.copy_(v)
                 norm.num_batches_tracked.add_(1)
@@ -211,7 +219,7 @@ def _batch_norm(norms: Sequence[Any], widths: Sequence[int], x: torch.Tensor) ->
 
 
 def lstm_last(copies: Sequence[Any], widths: Sequence[int], x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-    """The AuViSubNet of Self-MM over x (B, T, d): an LSTM's state at each sequence's last step, dropout, a linear layer.
+    """The AuViSubNet of Self-MM over x (B, T, d): an LSTM's state at its sequence's last step, dropout, a linear layer.
 
     Padding after the last step cannot reach the state before it, so that nothing needs packing.
     """
@@ -235,7 +243,7 @@ def lstm_conv(copies: Sequence[Any], widths: Sequence[int], x: torch.Tensor) -> 
     y = functional.conv1d(
         outputs.transpose(1, 2), weight, bias, first.stride, padding, first.dilation, groups=len(copies)
     )
-    return y.unflatten(1, (len(copies), -1)).permute(0, 3, 1, 2)
+    return y.view(len(y), len(copies), -1, y.shape[-1]).permute(0, 3, 1, 2)
 
 
 def recurrent(copies: Sequence[Any], widths: Sequence[int], x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
@@ -305,13 +313,13 @@ class CellWeights:
             bias = bias.squeeze(1)
         if rows * width * 4 * hidden > _DENSE_BELOW * 4:
             return cls(tuple(cell.weight_ih for cell in cells), state, bias, n, hidden)
-        return cls((ordered(torch.block_diag(*(cell.weight_ih for cell in cells))),), state, bias, n, hidden)
+        return cls((ordered(_block_diagonal([cell.weight_ih for cell in cells])),), state, bias, n, hidden)
 
     def step(self, x: torch.Tensor, state: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """Map one step (B, d) and the state that all cells share, h and c (B, H), to the cells' (B, n, H) each."""
         h, c = state
         gates = functional.linear(h, self.state, self.bias) + self._from_inputs(x)
-        gates = gates.unflatten(1, (4, self.n, self.hidden))
+        gates = gates.view(-1, 4, self.n, self.hidden)
         i, f, o = gates[:, :3].sigmoid().unbind(1)
         memory = torch.addcmul(f * c.unsqueeze(1), i, gates[:, 3].tanh())
         return o * memory.tanh(), memory
@@ -321,7 +329,7 @@ class CellWeights:
             return functional.linear(x, self.inputs[0])
         parts = torch.split(x, [w.shape[1] for w in self.inputs], dim=-1)
         mapped = [functional.linear(part, w) for part, w in zip(parts, self.inputs, strict=True)]
-        gates = torch.stack([y.unflatten(1, (4, self.hidden)) for y in mapped], dim=2)
+        gates = torch.stack([y.view(-1, 4, self.hidden) for y in mapped], dim=2)
         return torch.cat([gates[:, :2], gates[:, 3:], gates[:, 2:3]], dim=1).flatten(1)
 
 

@@ -33,7 +33,7 @@ from harness.training.job import Job
 from harness.training.loop import Epoch, Trainer, evaluate
 from harness.training.recipes import make_recipe
 
-__all__ = ["Prepared", "execute", "prepare"]
+__all__ = ["Observation", "Prepared", "execute", "prepare"]
 
 _log = logging.getLogger(__name__)
 _REPEATABLE = (":4096:8", ":16:8")
@@ -60,6 +60,7 @@ class Prepared:
         inputs = InputChoice.from_hyper(spec.hyper)
         check_features(spec, features)
         self.spec = spec
+        self.features = features
         self.batches: dict[SplitName, Batches] = {
             split: Batches(
                 features.splits[split],
@@ -155,10 +156,10 @@ def execute(job: Job, report: Callable[[dict[str, Any]], None]) -> None:
 
     run.trainer.run(on_epoch)
     taps = models.entry(spec.model).taps
-    test = _Observation(run.model, taps)
+    test = Observation(run.model, taps)
     evaluate(run.recipe, run.batches["test"], test)
     test.close()
-    valid = _Observation(run.model, None)
+    valid = Observation(run.model, None)
     evaluate(run.recipe, run.batches["valid"].in_order(), valid)
     for name, seen in (("test", test), ("valid", valid)):
         if not np.all(np.isfinite(seen.column("pred"))):
@@ -173,8 +174,16 @@ def execute(job: Job, report: Callable[[dict[str, Any]], None]) -> None:
     return None
 
 
-class _Observation:
-    """Collects predictions, labels, positions and learned features over one pass."""
+class Observation:
+    """Collects predictions, labels, positions and learned features over one pass.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Whose passes are watched.
+    taps : Taps or None
+        How to read its learned features; None leaves them out.
+    """
 
     def __init__(self, model: nn.Module, taps: Taps | None) -> None:
         self._model = model
@@ -195,6 +204,7 @@ class _Observation:
         return hook
 
     def __call__(self, batch: Batch, outputs: Mapping[str, Any]) -> None:
+        """Take a batch and the model's outputs on it."""
         self._index.append(batch.index)
         self._columns.setdefault("pred", []).append(_array(outputs["M"]))
         self._columns.setdefault("label", []).append(_array(batch.label).reshape(-1))
@@ -203,17 +213,21 @@ class _Observation:
                 self._features.setdefault(name, []).append(_array(tensor))
 
     def close(self) -> None:
+        """Stop watching the model."""
         for handle in self._handles:
             handle.remove()
 
     @property
     def index(self) -> NDArray[np.int64]:
+        """Positions of the samples in their split (N,)."""
         return np.concatenate(self._index)
 
     def column(self, name: str) -> NDArray[Any]:
+        """Predictions (N, outputs) under ``pred``, labels (N,) under ``label``."""
         return np.concatenate(self._columns[name])
 
     def features(self) -> dict[str, NDArray[Any]]:
+        """Learned features by name, each (N, width)."""
         return {name: np.concatenate(parts) for name, parts in self._features.items()}
 
 
@@ -221,7 +235,7 @@ def _array(tensor: torch.Tensor) -> NDArray[Any]:
     return tensor.detach().to("cpu", torch.float32).numpy()
 
 
-def _write(job: Job, draft: Path, run: Prepared, seen: Mapping[SplitName, _Observation], seconds: float) -> None:
+def _write(job: Job, draft: Path, run: Prepared, seen: Mapping[SplitName, Observation], seconds: float) -> None:
     """Write every file of the record, `record.json` last."""
     spec, trainer = job.spec, run.trainer
     frames = []

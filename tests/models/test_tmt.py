@@ -167,7 +167,7 @@ def test_the_forward_pass_is_the_rewritten_one() -> None:
     outputs, expected = model.eval()(*inputs()), rewritten(model, *inputs())
     assert set(outputs) == set(expected)
     for name, tensor in expected.items():
-        torch.testing.assert_close(outputs[name], tensor, msg=lambda text, name=name: f"{name}: {text}")
+        assert torch.allclose(outputs[name], tensor, rtol=1e-10, atol=1e-10), name
     assert outputs["M"].shape == (3, 1)
 
 
@@ -230,6 +230,13 @@ def test_dropout_sits_where_the_reference_has_it() -> None:
         ("shared_reads_specific.dropout", 0.1),
     ]
     assert inside == [0.5] * (6 * 3)
+    calls: list[str] = []
+    for name, _probability in found:
+        model.get_submodule(name).register_forward_hook(lambda *_call, name=name: calls.append(name))
+    model.double()(*inputs())
+    for name, _probability in found:  # each input, and both sides of a mutual encoder
+        once = ".blocks." in name or name == "joint_encoder.dropout"
+        assert calls.count(name) == (1 if once else 3 if name == "input_dropout" else 2)
 
 
 def test_each_raw_input_is_dropped_out_by_itself() -> None:
@@ -241,9 +248,9 @@ def test_each_raw_input_is_dropped_out_by_itself() -> None:
     model(*(torch.ones_like(x).expand(200, -1, -1) for x in inputs(1)))
     assert [tensor.shape[1:] for tensor in kept] == [(8, 5), (9, 7), (6, 11)]
     for tensor in kept:
-        assert set(tensor.unique().tolist()) == {0.0, 2.0}
+        assert set(tensor.flatten().tolist()) == {0.0, 2.0}
         assert (tensor == 0).double().mean().item() == pytest.approx(0.5, abs=0.05)
-    # Not the same mask twice: where both are wide and long enough, masks of vision and audio agree about half the time.
+    # Not one mask for both: where they can be compared, those of vision and audio agree about half the time.
     agree = (kept[0] == kept[1][:, :8, :5]).double().mean().item()
     assert agree == pytest.approx(0.5, abs=0.05)
 

@@ -1,10 +1,11 @@
-"""Recipes of ALMT and TMT: the schedule's values, TMT's losses against NumPy, and states that go on as if never left."""
+"""Recipes of ALMT and TMT: the schedule's values, TMT's losses against NumPy, and states that resume exactly."""
 
 from __future__ import annotations
 
 import io
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -121,8 +122,8 @@ def test_rates_rise_then_fall(warm_up: int, falling: int, base: float) -> None:
         scheduled_rate(e, base, warm_up=warm_up, epochs=warm_up + falling) for e in range(1, warm_up + falling + 1)
     ]
     assert rates[warm_up] == base == max(rates)
-    assert all(a < b for a, b in zip(rates[:warm_up], rates[1 : warm_up + 1], strict=True))
-    assert all(a >= b > 0 for a, b in zip(rates[warm_up:], rates[warm_up + 1 :], strict=False))
+    assert all(a < b for a, b in pairwise(rates[: warm_up + 1]))
+    assert all(a >= b > 0 for a, b in pairwise(rates[warm_up:]))
     assert warm_up == 0 or rates[0] == 0.0
 
 

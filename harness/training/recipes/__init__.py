@@ -16,6 +16,7 @@ from harness.spec import Task
 from harness.training.recipes.base import Recipe
 from harness.training.recipes.misa import MisaRecipe
 from harness.training.recipes.multi_task import MlfDnnRecipe, MlmfRecipe, MtfnRecipe
+from harness.training.recipes.scheduled import AlmtRecipe, TmtRecipe
 from harness.training.recipes.simple import LmfRecipe, MultRecipe, TfnRecipe
 
 __all__ = ["RECIPES", "Recipe", "make_recipe"]
@@ -29,6 +30,8 @@ RECIPES: Mapping[str, type[Recipe]] = {
     "mlf_dnn": MlfDnnRecipe,
     "mtfn": MtfnRecipe,
     "mlmf": MlmfRecipe,
+    "almt": AlmtRecipe,
+    "tmt": TmtRecipe,
 }
 
 

@@ -1,0 +1,79 @@
+"""Printed numbers: their text, their value, and whether another number would have been printed the same."""
+
+from __future__ import annotations
+
+import decimal
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+
+__all__ = ["Printed", "parse"]
+
+_NUMBER = re.compile(
+    r"""(?P<sign>[+\u2212-])?               # a minus is printed as U+2212
+        (?P<mantissa>\d+(?:\.\d+)?)
+        (?:\u00d710\^(?:(?P<bare>-?\d+)|\{(?P<braced>-?\d+)\}))?
+        (?P<percent>%)?""",
+    re.VERBOSE | re.ASCII,
+)
+_DASHES = frozenset({"", "\u2013", "\u2014"})
+
+
+@dataclass(frozen=True)
+class Printed:
+    """A number as it is printed.
+
+    Attributes
+    ----------
+    text : str
+        As it stands in the paper.
+    value : Decimal
+        What it says; for a percentage the number before the sign.
+    digits : int
+        How many significant digits are printed: all of the mantissa's but leading zeros, trailing zeros included.
+    percent : bool
+        Whether a percent sign follows.
+    """
+
+    text: str
+    value: Decimal
+    digits: int
+    percent: bool = False
+
+    def agrees(self, value: int | Decimal | Fraction) -> bool:
+        """Whether `value`, rounded to as many significant digits (halves away from zero), equals every printed digit.
+
+        Exact in decimal arithmetic: binary floating point has no say in it.
+        """
+        context = decimal.Context(prec=self.digits, rounding=decimal.ROUND_HALF_UP)
+        if isinstance(value, Fraction):
+            return context.divide(Decimal(value.numerator), Decimal(value.denominator)) == self.value
+        return context.create_decimal(value) == self.value
+
+
+def parse(text: str) -> Printed | None:
+    """Read a printed number; None for a dash, which says that there is none.
+
+    Raises
+    ------
+    ValueError
+        If it is neither.
+
+    Examples
+    --------
+    >>> parse("1.36×10^{11}").value
+    Decimal('1.36E+11')
+    """
+    stripped = text.strip()
+    if stripped in _DASHES:
+        return None
+    found = _NUMBER.fullmatch(stripped)
+    if found is None:
+        raise ValueError(f"not a printed number: {text!r}")
+    minus = "-" if found["sign"] in ("-", "\u2212") else ""
+    mantissa = found["mantissa"]
+    value = Decimal(f"{minus}{mantissa}E{found['bare'] or found['braced'] or 0}")
+    # A number that is all zeros shows as many digits as it has places: 0.00 is 0 to the second.
+    digits = len(mantissa.replace(".", "").lstrip("0")) or len(mantissa.replace(".", ""))
+    return Printed(stripped, value, digits, found["percent"] is not None)
