@@ -39,12 +39,16 @@ class Traced:
         Modules with parameters that ran, but whose result nothing uses, so that the trace does not hold them.
     never_used : tuple of str
         Modules with parameters that took no part in the pass.
+    unregistered : int
+        Parameters that took part and that the model does not own up to: modules that it keeps in a plain dictionary.
+        Their operations count.
     """
 
     by_operation: Mapping[str, int]
     uncounted: Mapping[str, int]
     dropped: tuple[str, ...]
     never_used: tuple[str, ...]
+    unregistered: int
 
     @property
     def macs(self) -> int:
@@ -61,21 +65,24 @@ def trace(model: nn.Module, call: Callable[..., Any], inputs: tuple[torch.Tensor
     with torch.no_grad(), composite_attention():
         with _Touched(model) as touched:
             call(*inputs)
+        strays = touched.parameters - set(model.parameters())
         analysis = _analysis()(scene, inputs)
         analysis.set_op_handle(**HANDLERS)
         analysis.unsupported_ops_warnings(enabled=False).uncalled_modules_warnings(enabled=False)
-        by_operation = analysis.by_operation()
+        with _frozen(strays):
+            by_operation = analysis.by_operator()
     traced = {name.removeprefix("model.") for name in analysis.by_module()} - {
         name.removeprefix("model.") for name in analysis.uncalled_modules()
     }
     own = {n: list(m.parameters(recurse=False)) for n, m in model.named_modules()}
     holders = {name: parameters for name, parameters in own.items() if parameters}
-    used = {name for name, parameters in holders.items() if any(id(p) in touched.seen for p in parameters)}
+    used = {name for name, parameters in holders.items() if not touched.parameters.isdisjoint(parameters)}
     return Traced(
         by_operation={name: int(count) for name, count in sorted(by_operation.items())},
         uncounted=dict(sorted(analysis.unsupported_ops().items())),
         dropped=tuple(name for name in holders if name in touched.called and name not in traced),
         never_used=tuple(name for name in holders if name not in used),
+        unregistered=sum(p.numel() for p in strays),
     )
 
 
@@ -90,13 +97,26 @@ def composite_attention() -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(before)
 
 
+@contextlib.contextmanager
+def _frozen(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
+    """Hold parameters that a model does not own as constants: a trace takes nothing else from outside."""
+    wanted = [p for p in parameters if p.requires_grad]
+    for parameter in wanted:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in wanted:
+            parameter.requires_grad_(True)
+
+
 class _Scene(nn.Module):
     """A call as a module of its own, which is what can be traced; returns all tensors of the result."""
 
     def __init__(self, model: nn.Module, call: Callable[..., Any]) -> None:
         super().__init__()
         self.model = model
-        self._call = call
+        self._call = functools.partial(call)  # a module here would be registered a second time
 
     def forward(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
         result = self._call(*inputs)
@@ -107,12 +127,12 @@ class _Scene(nn.Module):
 
 
 class _Touched(TorchFunctionMode):
-    """While it is on, notes which modules are called and which tensors any torch function is given."""
+    """While it is on, notes which modules are called and which parameters any torch function is given."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.called: set[str] = set()
-        self.seen: set[int] = set()
+        self.parameters: set[nn.Parameter] = set()
         self._handles = [
             module.register_forward_pre_hook(functools.partial(self._note, name))
             for name, module in model.named_modules()
@@ -130,14 +150,16 @@ class _Touched(TorchFunctionMode):
 
     def _look(self, values: Iterable[Any]) -> None:
         for value in values:
-            if isinstance(value, torch.Tensor):
-                self.seen.add(id(value))
+            if isinstance(value, nn.Parameter):
+                self.parameters.add(value)
             elif isinstance(value, (list, tuple)):
                 self._look(value)
 
-    def close(self) -> None:
+    def __exit__(self, *exception: Any) -> None:
+        """Take the hooks off again."""
         for handle in self._handles:
             handle.remove()
+        super().__exit__(*exception)
 
 
 @functools.cache

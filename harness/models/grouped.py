@@ -309,8 +309,9 @@ class CellWeights:
         state = ordered(torch.cat([cell.weight_hh for cell in cells]))
         bias = None
         if cells[0].bias:
-            bias = ordered(torch.cat([cell.bias_ih for cell in cells]) + torch.cat([cell.bias_hh for cell in cells]))
-            bias = bias.squeeze(1)
+            # A plain sum of the two would hand both the very same gradient, and adding to one would change the other.
+            both = torch.cat([cell.bias_ih for cell in cells] + [cell.bias_hh for cell in cells])
+            bias = ordered(both.view(2, -1).sum(dim=0)).squeeze(1)
         if rows * width * 4 * hidden > _DENSE_BELOW * 4:
             return cls(tuple(cell.weight_ih for cell in cells), state, bias, n, hidden)
         return cls((ordered(_block_diagonal([cell.weight_ih for cell in cells])),), state, bias, n, hidden)

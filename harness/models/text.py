@@ -88,7 +88,8 @@ def describe(choice: EncoderChoice, base: Path | None = None) -> TextEncoder:
     """
     if choice.random is not None:
         config = _random_config(choice.random)
-        name = f"random BERT ({config['num_hidden_layers']} layers, {config['hidden_size']} wide)"
+        layers = int(config["num_hidden_layers"])
+        name = f"random BERT ({layers} layer{'s' if layers > 1 else ''}, {config['hidden_size']} wide)"
         return TextEncoder(name=name, sha256=None, config=config)
     if choice.folder is not None:
         folder = _folder(choice.folder, base)

@@ -36,6 +36,8 @@ def notes_for(
     )
     yield from _delta_notes(plan, metrics, contrast)
     yield from _alias_notes(cells)
+    yield from _wiring_notes(plan, cells)
+    yield from _encoder_notes(cells)
     yield from _gap_notes(cells, summary)
     remarks: dict[tuple[str, bool], list[str]] = {}
     for metric, defect in metrics:
@@ -89,6 +91,40 @@ def _alias_notes(cells: Sequence[Cell]) -> Iterator[str]:
             f"= {cells[0].dataset.name} splits one modality only, so -{variant} and -{kept} are the same runs: shown "
             "under both names, ranked and tested once."
         )
+
+
+def _wiring_notes(plan: Plan, cells: Sequence[Cell]) -> Iterator[str]:
+    """Say which of the open choices of the fine-grained method the table was made with."""
+    if not any(run.split for cell in cells for run in cell.runs):
+        return
+    options = plan.suite.finegrained
+    shared = (
+        "one set of W_Q, W_K and W_V for all groups, as the paper's printed costs need"
+        if options.qkv == "shared"
+        else "one set of W_Q, W_K and W_V per group, as in Equations 7 to 9 of the paper"
+    )
+    over = "over the groups at each step" if options.attention == "groups" else "over time within each group"
+    scale = "scores divided by the square root of h" if options.scale == "sqrt_h" else "scores not scaled"
+    yield f"Fine-grained wiring: {shared}; attention {over}; {scale}."
+
+
+def _encoder_notes(cells: Sequence[Cell]) -> Iterator[str]:
+    """Name the text encoders, and what was repeated for models that pack by the text lengths."""
+    named: dict[str, list[str]] = {}
+    repeated: dict[str, list[str]] = {}
+    for cell in cells:
+        for run in cell.runs[:1]:
+            if run.text_encoder is not None:
+                weights = run.text_encoder.sha256
+                how = f"weights {weights[:12]}" if weights else "weights drawn at random from each run's seed"
+                named.setdefault(f"{run.text_encoder.name}, {how}", []).append(cell.model)
+            if run.data.repeated:
+                repeated.setdefault(listing(run.data.repeated), []).append(cell.model)
+    for encoder, names in named.items():
+        yield f"Text encoder of {listing(list(dict.fromkeys(names)))}: {encoder}."
+    for modalities, names in repeated.items():
+        models = listing(list(dict.fromkeys(names)))
+        yield f"{models}: the single step of {modalities} is repeated to the text length, by which the model packs."
 
 
 def _gap_notes(cells: Sequence[Cell], summary: pd.DataFrame) -> Iterator[str]:

@@ -12,6 +12,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from harness import models
 from harness.disk import replace_file
 from harness.errors import StoreError
 from harness.metrics import Metric
@@ -89,6 +90,7 @@ def _html(results: Results, plan: Plan, tables: list[Table], now: datetime, prov
         environment_runs=runs["environment"].value_counts().to_dict(),
         provenance=dict(_flat(provenance)),
         metrics=_metrics(tables),
+        model_notes={m: models.entry(m).notes for m in models.names() if m in plan.suite.models},
     )
 
 

@@ -9,6 +9,8 @@ from MMSA import get_config_regression
 
 from harness import models
 from harness.errors import InputError
+from harness.plan import load_datasets, make_plan
+from harness.suites import load_suite
 from tests.oracle import KEYS
 
 
@@ -97,3 +99,53 @@ def test_later_sections_win_and_data_sets_are_addressed() -> None:
     assert patience("MulT", "other", list(overrides)) == 3
     assert patience("MulT", "mosei", ["*@mosei", "*"]) == 2
     assert patience("MulT", "other", ["*@mosei", "*"]) == 1
+
+
+BOTH = ("LF-DNN", "TFN", "LMF", "MFN", "Graph-MFN", "MulT")
+# Which models each results table prints, typed from the paper, and the last column of Table 4.
+TABLES: dict[tuple[str, str], tuple[str, ...]] = {
+    ("mosei", "regression"): (*BOTH, "MISA", "Self-MM", "TETFN", "ALMT", "TMT"),
+    ("sims", "regression"): (*BOTH, "Self-MM", "TETFN", "ALMT", "TMT"),
+    ("mosei", "classification"): (*BOTH, "MISA"),
+    ("sims", "classification"): (*BOTH, "MLF-DNN", "MTFN", "MLMF"),
+}
+ALIGNED = {"MFN", "Graph-MFN", "TETFN", "ALMT", "TMT"}
+
+
+def test_the_papers_pairs_of_model_and_task() -> None:
+    """Table 3: 21 pairs."""
+    pairs = {(name, task) for name in models.names() for task in models.entry(name).tasks}
+    assert len(pairs) == 21
+    assert pairs == {(name, task) for (_, task), names in TABLES.items() for name in names}
+
+
+def test_every_printed_cell_is_in_the_plan_of_the_paper_suite() -> None:
+    """Tables 4 to 7: each model with its task, data set and data setting, and nothing besides but MISA on CH-SIMS."""
+    suite, base = load_suite("paper")
+    plan = make_plan(suite, load_datasets(suite, base), lambda _dataset, _setting: "0" * 64)
+    planned = {(c.dataset.name, c.task, c.model) for c in plan.cells if c.runs and c.variant == "original"}
+    printed = {(dataset, task, name) for (dataset, task), names in TABLES.items() for name in names}
+    assert printed <= planned
+    assert {(dataset, name) for dataset, _, name in planned - printed} == {("sims", "MISA")}
+    settings = {c.model: c.setting for c in plan.cells if c.dataset.name == "mosei" and c.runs}
+    assert {name for name, setting in settings.items() if setting == "aligned"} == ALIGNED
+    variants = {(c.dataset.name, c.model, c.variant) for c in plan.cells if c.runs}
+    for dataset, _, name in printed:
+        assert {v for d, m, v in variants if (d, m) == (dataset, name)} == (
+            {"original", "fg", "a", "v"} if dataset == "sims" else {"original", "fg", "a"}
+        )
+
+
+def test_sub_networks_are_table_3s() -> None:
+    kinds = {
+        name: "/".join(models.entry(name).subnets[m] for m in ("text", "audio", "vision")) for name in models.names()
+    }
+    assert kinds == {
+        **dict.fromkeys(("LF-DNN", "TFN", "LMF", "MLF-DNN", "MTFN", "MLMF"), "LSTM/MLP/MLP"),
+        "MulT": "CNN/CNN/CNN",
+        **dict.fromkeys(("MFN", "Graph-MFN"), "LSTM/LSTM/LSTM"),
+        **dict.fromkeys(("MISA", "Self-MM"), "BERT/LSTM/LSTM"),
+        "TETFN": "BERT/L-C/L-C",
+        "ALMT": "BERT/FNN/FNN",
+        "TMT": "BERT/MLP/MLP",
+    }

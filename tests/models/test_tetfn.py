@@ -248,8 +248,8 @@ def doubles(batch: int = 3, seed: int = 1) -> tuple[torch.Tensor, torch.Tensor, 
 class Rewrite:
     """The forward pass, evaluation mode, batch first, on a state dict and torch's functions alone."""
 
-    def __init__(self, state: State, width: int, heads: int) -> None:
-        self.state, self.width, self.heads = state, width, heads
+    def __init__(self, state: State, heads: int) -> None:
+        self.state, self.heads = state, heads
 
     def linear(self, name: str, x: torch.Tensor) -> torch.Tensor:
         return functional.linear(x, self.state[f"{name}.weight"], self.state[f"{name}.bias"])
@@ -368,9 +368,7 @@ def pooled_by_hand(x: torch.Tensor, steps: int) -> torch.Tensor:
 def test_the_forward_pass_is_the_rewritten_one() -> None:
     model = shaken(small()).eval()
     text, audio, vision = doubles()
-    expected = Rewrite(model.state_dict(), SMALL["dst_feature_dims"], SMALL["nheads"])(
-        model.text_model(text), audio, vision
-    )
+    expected = Rewrite(model.state_dict(), SMALL["nheads"])(model.text_model(text), audio, vision)
     with torch.no_grad():
         outputs = model(text, audio, vision)
     assert outputs.keys() == expected.keys()
@@ -552,10 +550,10 @@ def test_evaluation_is_deterministic_and_training_is_not() -> None:
 def test_each_dropout_goes_where_the_reference_has_it(key: str) -> None:
     silent = dict.fromkeys(("attn_dropout", "attn_dropout_a", "attn_dropout_v"), 0.0)
     model = small(**{**silent, key: 0.25})
-    rates = {
+    dropping = {
         name.partition(".layers")[0]
         for name, module in model.named_modules()
-        if getattr(module, "attn_dropout", 0.0) == 0.25
+        if vars(module).get("attn_dropout") == 0.25
     }
     others = ("audio_from_text", "vision_from_text", "memory_text", "memory_audio", "memory_vision")
     enhanced = (f"{part}.{half}" for part in ("audio_from_vision", "vision_from_audio") for half in ("lower", "upper"))
@@ -564,7 +562,7 @@ def test_each_dropout_goes_where_the_reference_has_it(key: str) -> None:
         "attn_dropout_v": {"text_from_vision"},
         "attn_dropout": {*others, *enhanced},
     }
-    assert {name.partition(".self_attn")[0] for name in rates} == where[key]
+    assert dropping == where[key]
 
 
 @pytest.mark.parametrize("fine", [False, True])
@@ -610,7 +608,12 @@ def test_a_fine_grained_front_end_keeps_its_interface() -> None:
     assert [(c.lstm.input_size, c.lstm.hidden_size, c.conv.kernel_size) for c in copies] == [
         (d, 9, (4,)) for d in (1, 4, 2)
     ]
-    assert model(*example)["M"].shape == (2, 1)
+    one_by_one = model(*example)["M"]
+    assert one_by_one.shape == (2, 1)
+    for front in (model.audio_model, model.video_model):
+        assert isinstance(front, FineGrainedExtractor)
+        front.batched = True
+    torch.testing.assert_close(model(*example)["M"], one_by_one)
 
 
 # ----------------------------------------------------------------------------------------------------- hyper-parameters
