@@ -6,6 +6,8 @@ length; the model is built around a stand-in of the right width, and the encoder
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -21,21 +23,29 @@ from harness.models.finegrained import set_batched
 from harness.spec import RunSpec
 from harness.training.recipes import make_recipe
 
-__all__ = ["Counter", "full_batch"]
+__all__ = ["RunCounter", "full_batch"]
 
 
-class Counter:
-    """Counts runs, and remembers text encoders.
+class RunCounter:
+    """Counts runs, and remembers them and text encoders.
 
     Groups of the fine-grained method are computed one after another, as it is defined, and not by the faster kernels
     that training uses: those compute the same in other products.
     """
 
     def __init__(self) -> None:
+        self._counted: dict[tuple[str, int], Costs] = {}
         self._encoders: dict[str, Costs] = {}
 
     def count(self, spec: RunSpec, batch_size: int = 1) -> Costs:
         """Count one forward pass of a run's model over `batch_size` utterances of full length."""
+        key = (spec.run_id, batch_size)
+        if key not in self._counted:
+            with _one_thread():
+                self._counted[key] = self._count(spec, batch_size)
+        return self._counted[key]
+
+    def _count(self, spec: RunSpec, batch_size: int) -> Costs:
         stand_in = StandIn(spec.text_encoder.width) if spec.text_encoder else None
         model = models.build(spec, encoder=stand_in)
         set_batched(model, False)
@@ -59,6 +69,17 @@ class Counter:
             encoder = text.load(spec.text_encoder, None, finetune=finetune)
             self._encoders[key] = count(encoder, encoder, tokens)
         return self._encoders[key]
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute with one thread: single utterances give more no work, and waiting for each other they lose minutes."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class StandIn(nn.Module):

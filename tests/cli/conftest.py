@@ -23,7 +23,7 @@ class Finished:
 @pytest.fixture(autouse=True)
 def _quiet_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No variable of the person who tests counts, and what lands in the current folder is seen."""
-    for variable in ("DATA_DIR", "RUNS_DIR", "REPORTS_DIR", "CACHE_DIR"):
+    for variable in ("DATA_DIR", "RUNS_DIR", "REPORTS_DIR", "CACHE_DIR", "BERT"):
         monkeypatch.delenv(f"HARNESS_{variable}", raising=False)
     here = tmp_path / "here"
     here.mkdir()

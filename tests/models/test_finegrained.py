@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from harness import models
 from harness.data import load_definition
+from harness.data.batching import Batch
 from harness.errors import InputError
-from harness.models.finegrained import FineGrainedCell, FineGrainedExtractor, HeadAttention, resized
+from harness.models import text
+from harness.models.finegrained import FineGrainedCell, FineGrainedExtractor, HeadAttention, resized, set_batched
 from harness.plan import load_datasets, make_plan
-from harness.spec import FineGrainedOptions, RunSpec, Suite, Variant
+from harness.spec import EncoderChoice, FineGrainedOptions, RunSpec, Suite, Variant
+from harness.training.recipes import make_recipe
 
 # Table 4 and 5's Params to the unit, as the model sheets give them: leaf modules only, no raw parameters.
 PRINTED: dict[tuple[str, str, str], int] = {
@@ -33,16 +41,47 @@ PRINTED: dict[tuple[str, str, str], int] = {
 COUNTED = (nn.Linear, nn.Conv1d, nn.LSTM, nn.LSTMCell, nn.BatchNorm1d, nn.LayerNorm)
 
 
-def spec_for(dataset: Any, model: str, variant: Variant, **changes: Any) -> RunSpec:
-    from pathlib import Path
+TINY_BERT = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+NARROW_TFN = {"hidden_dims": [16, 8, 12], "text_out": 10}
 
-    suite = Suite(name="t", datasets=(dataset,), models=(model,), variants=(variant,), seeds=(7,), **changes)
+
+def spec_for(dataset: Any, model: str, variant: Variant, **changes: Any) -> RunSpec:
+    suite = Suite(
+        name="t",
+        datasets=(dataset,),
+        models=(model,),
+        tasks=models.entry(model).tasks[:1],
+        variants=(variant,),
+        seeds=(7,),
+        **{"text_encoder": {"*": EncoderChoice(random=TINY_BERT)}, **changes},
+    )
     return make_plan(suite, load_datasets(suite, Path()), lambda _dataset, _setting: "0" * 64).runs[0]
+
+
+def small_spec(model: str, variant: Variant, **changes: Any) -> RunSpec:
+    hyper = {"TFN": NARROW_TFN, "MTFN": NARROW_TFN}
+    return spec_for(
+        {"base": "synthetic"}, model, variant, hyper={k: v for k, v in hyper.items() if k == model}, **changes
+    )
 
 
 def built(spec: RunSpec) -> nn.Module:
     models.seed_everything(spec.seed)
-    return models.build(spec)
+    return models.build(spec, encoder=text.load(spec.text_encoder, None) if spec.text_encoder else None)
+
+
+def batch_for(spec: RunSpec, size: int = 5) -> Batch:
+    """Noise in the shapes that a run reads, with sequences of unequal length."""
+    shapes, hyper = spec.data.shapes, spec.hyper
+    steps = {m: 1 if hyper.get("need_normalized") and m != "text" else n for m, n in shapes.lengths.items()}
+    words, audio, vision = (torch.randn(size, steps[m], shapes.widths[m]) for m in ("text", "audio", "vision"))
+    if hyper.get("use_bert"):
+        mask = (torch.arange(steps["text"]) <= torch.arange(size).unsqueeze(1) + 2).float()
+        words = torch.stack([torch.randint(1, 99, mask.shape).float(), mask, torch.zeros_like(mask)], dim=1)
+    classes = spec.task == "classification"
+    labels = {m: torch.randint(0, 3, (size,)) if classes else torch.rand(size, 1) * 2 - 1 for m in "MTAV"}
+    lengths = {m: torch.randint(1, steps[m] + 1, (size,)) for m in ("audio", "vision")}
+    return Batch(words, audio, vision, labels, np.arange(size), lengths)
 
 
 def leaf_parameters(model: nn.Module) -> int:
@@ -58,10 +97,8 @@ def test_params_are_the_printed_ones(dataset: str, model: str, variant: Variant)
 @pytest.mark.parametrize("variant", ["fg", "a", "v"])
 def test_only_the_extractors_change(model: str, variant: Variant) -> None:
     """Other parts have the original's names and, for the same seed, its very weights."""
-    small = {"base": "synthetic"}
-    hyper = {"TFN": {"hidden_dims": [16, 8, 12], "text_out": 10}}
-    original = built(spec_for(small, model, "original", hyper=hyper)).state_dict()
-    changed_spec = spec_for(small, model, variant, hyper=hyper)
+    original = built(small_spec(model, "original")).state_dict()
+    changed_spec = small_spec(model, variant)
     changed = built(changed_spec).state_dict()
     replaced = {models.entry(model).sites[m].path for m in changed_spec.split}
     assert len(replaced) == {"fg": 2, "a": 1, "v": 1}[variant]
@@ -76,25 +113,65 @@ def test_only_the_extractors_change(model: str, variant: Variant) -> None:
             assert torch.equal(original[name], changed[name]), name
 
 
+def predicted(network: nn.Module, spec: RunSpec, batch: Batch) -> Any:
+    recipe = make_recipe(models.entry(spec.model).recipe, network, spec.hyper, spec.task)
+    return recipe.forward(batch)
+
+
 @pytest.mark.parametrize("model", models.names())
 @pytest.mark.parametrize("variant", ["original", "fg"])
 def test_outputs_and_features_have_the_original_shapes(model: str, variant: Variant) -> None:
-    spec = spec_for({"base": "synthetic"}, model, variant, hyper={"TFN": {"hidden_dims": [16, 8, 12], "text_out": 10}})
-    network = built(spec).eval()
-    shapes = spec.data.shapes
-    lengths = {m: 1 if spec.hyper.get("need_normalized") and m != "text" else n for m, n in shapes.lengths.items()}
-    inputs = [torch.randn(5, lengths[m], shapes.widths[m]) for m in ("text", "audio", "vision")]
+    spec = small_spec(model, variant)
+    network, batch = built(spec).eval(), batch_for(spec)
+    taps, captured = models.entry(model).taps, {}
+
+    def keep(path: str) -> Any:
+        return lambda _module, given: captured.__setitem__(path, given[0])
+
+    for path in taps.captured:
+        network.get_submodule(path).register_forward_pre_hook(keep(path))
     with torch.no_grad():
-        first, second = network(*inputs), network(*inputs)
-    assert first["M"].shape == (5, 1)
+        first, second = predicted(network, spec, batch), predicted(network, spec, batch)
+    assert first["M"].shape == (5, 1 if spec.task == "regression" else 3)
     assert torch.equal(first["M"], second["M"])
-    features = models.entry(model).taps.read(network, first, {})
+    features = taps.read(network, first, captured)
     assert set(features) == {"text", "audio", "vision", "fusion"}
     assert all(tensor.shape[0] == 5 and tensor.dim() == 2 for tensor in features.values())
-    for modality in ("audio", "vision"):
-        site = models.entry(model).sites[modality]
-        factor = 2 if model == "MulT" else 1  # MulT's feature is the pair of its two cross-modal streams
-        assert features[modality].shape[1] == factor * site.width(spec.hyper)
+
+
+@pytest.mark.parametrize("model", models.names())
+@pytest.mark.parametrize("options", [FineGrainedOptions(), FineGrainedOptions(qkv="per_head", attention="time")])
+def test_all_groups_at_once_equal_one_after_another(model: str, options: FineGrainedOptions) -> None:
+    """Predictions and every parameter's gradient, in double precision and without dropout."""
+    spec = small_spec(model, "fg", finegrained=options)
+    batch = batch_for(spec)
+    results = []
+    for flag in (True, False):
+        network = built(spec).double().eval()
+        set_batched(network, flag)
+        doubled = dataclasses.replace(
+            batch, text=batch.text.double(), audio=batch.audio.double(), vision=batch.vision.double()
+        )
+        with _state_in_double():
+            outputs = predicted(network, spec, doubled)
+        outputs["M"].square().sum().backward()
+        gradients = {name: p.grad for name, p in network.named_parameters() if p.grad is not None}
+        results.append((outputs["M"].detach(), gradients))
+    (batched, gradients), (looped, expected) = results
+    torch.testing.assert_close(batched, looped, rtol=1e-10, atol=1e-10)
+    assert gradients.keys() == expected.keys()
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(gradient, expected[name], rtol=1e-8, atol=1e-10, msg=lambda m, n=name: f"{n}: {m}")
+
+
+@contextlib.contextmanager
+def _state_in_double() -> Iterator[None]:
+    """MMSA's time loops start from zeros of the default type."""
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 def test_uniform_attention_is_the_mean_of_the_values() -> None:

@@ -181,7 +181,13 @@ def assert_same(module: nn.Module, call: Callable[[nn.Module, torch.Tensor], Any
         for name, value in results[0].items():
             reference = results[1][name]
             scale = max(1.0, float(reference.abs().max()))
-            torch.testing.assert_close(value / scale, reference / scale, rtol=tolerance, atol=tolerance, msg=lambda m, n=name: f"{n} in {dtype}: {m}")
+            torch.testing.assert_close(
+                value / scale,
+                reference / scale,
+                rtol=tolerance,
+                atol=tolerance,
+                msg=lambda m, n=name: f"{n} in {dtype}: {m}",
+            )
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=OPTION_NAMES)

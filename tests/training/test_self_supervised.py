@@ -30,6 +30,7 @@ from harness.training.recipes.self_supervised import SelfMmRecipe, SelfSupervise
 
 KINDS = {"fusion": "M", "text": "T", "audio": "A", "vision": "V"}
 WIDTH = 32  # of the text encoder
+NARROW: dict[str, Any] = {"dst_feature_dims": 10, "nheads": 2}
 
 # ---------------------------------------------------------------------------------------------- a model to look through
 
@@ -435,8 +436,8 @@ def build(name: str, hyper: Mapping[str, Any], shapes: Shapes, column: str) -> n
     [
         ("Self-MM", "sims", "unaligned", {"update_epochs": 3}),
         ("Self-MM", "mosei", "aligned", {"excludeZero": False, "need_data_aligned": True}),
-        ("TETFN", "sims", "unaligned", {"conv1d_kernel_size_a": 3}),
-        ("TETFN", "mosei", "aligned", {"update_epochs": 1, "early_stop": 2}),
+        ("TETFN", "sims", "unaligned", {"conv1d_kernel_size_a": 3, "early_stop": 2, **NARROW}),
+        ("TETFN", "mosei", "aligned", {"update_epochs": 1, "early_stop": 2, **NARROW}),
     ],
 )
 def test_mmsa_trains_to_the_same_bits(
