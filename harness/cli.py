@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from harness import __version__, data_commands, workflow
+from harness import __version__, cost_command, data_commands, workflow
 from harness.data import Finding
 from harness.display import Format, RunDisplay, err, print_error, print_rows, seconds_text
 from harness.errors import HarnessError, InputError
@@ -260,6 +260,18 @@ def _report(
     pick = _selection(models, variants, seeds, datasets)
     planned = workflow.plan_suite(suite, pick, folders, need_data=False)
     print_rows([{"file": str(path)} for path in workflow.make_report(planned, folders)], how)
+
+
+@app.command("costs")
+def _costs(
+    suite: SuiteOption = "paper",
+    models: Models = None,
+    variants: Variants = None,
+    datasets: Datasets = None,
+    how: FormatOption = Format.table,
+) -> None:
+    """Count parameters and operations, beside what the paper prints; needs no data and no download."""
+    cost_command.show_costs(suite, _selection(models, variants, None, datasets), how)
 
 
 def run_command(argv: Sequence[str]) -> int:

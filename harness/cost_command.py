@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.progress import track
@@ -12,8 +12,16 @@ from harness.costs import CostRow, RunCounter, cost_cells, cost_row
 from harness.display import Format, err, print_rows
 from harness.models.text import VARIABLE
 from harness.plan import Selection
+from harness.published import Printed
 
 __all__ = ["show_costs"]
+
+_RIGHT = frozenset({"params", "thop params", "printed", "MACs/sample", "thop MACs/batch", "printed FLOPs"})
+_BRACES = str.maketrans("", "", "{}")
+_LEGEND = (
+    "params: all trainable ones; MACs/sample: multiply-adds of one utterance by fvcore and our handlers; what the paper "
+    "prints are thop's, of one full batch; * is another name for the run above it; JSON lists what is not counted"
+)
 
 
 def show_costs(suite: str, pick: Selection, how: Format) -> None:
@@ -31,30 +39,55 @@ def show_costs(suite: str, pick: Selection, how: Format) -> None:
     rows = [cost_row(cell, counter) for cell in watched]
     if how is Format.table:
         print_rows([_shown(row) for row in rows], how, title=f"suite {suite}: costs", right=_RIGHT)
-        _explain()
+        err.print(_LEGEND, soft_wrap=True)
     else:
         shape = _flat if how is Format.csv else dict
         print_rows([shape(row.as_dict()) for row in rows], how)
-    _summary(rows)
-
-
-_RIGHT = frozenset({"params", "paper's", "printed", "MACs/sample", "MACs/batch", "printed "})
+    _summarise(rows)
 
 
 def _shown(row: CostRow) -> dict[str, Any]:
-    """One line of the table: at most 120 columns wide."""
-    mark = {True: "=", False: "x", None: ""}
+    """One line of the table, which is to fit in 120 columns."""
     return {
         "data": row.cell.spec.data.dataset,
         "model": row.cell.spec.model,
         "variant": row.cell.variant + ("*" if row.cell.alias_of else ""),
         "params": f"{row.costs.trainable:,}",
-        "paper's": f"{row.costs.paper.params:,}",
-        "printed": row.printed_params.text if row.printed_params else "",
-        "": mark[row.params_match],
+        "thop params": f"{row.costs.paper.params:,}",
+        "printed": _marked(row.printed_params, row.params_match),
         "MACs/sample": f"{row.costs.traced.macs:,}",
-        "MACs/batch": f"{row.macs_paper:,}",
+        "thop MACs/batch": f"{row.macs_paper:,}",
         "batch": row.batch_size,
-        "printed ": row.printed_flops.text if row.printed_flops else "",
-        " ": mark[row.flops_match],
+        "printed FLOPs": _marked(row.printed_flops, row.flops_match),
     }
+
+
+def _marked(printed: Printed | None, match: bool | None) -> str:
+    if printed is None:
+        return ""
+    return f"{printed.text.translate(_BRACES)} {'✓' if match else '✗'}"
+
+
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Fit lists and mappings into one field each."""
+    joined: dict[str, Any] = {}
+    for key, value in row.items():
+        parts = [f"{name}={count}" for name, count in value.items()] if isinstance(value, Mapping) else value
+        joined[key] = "; ".join(parts) if isinstance(parts, list) else parts
+    return joined
+
+
+def _summarise(rows: Sequence[CostRow]) -> None:
+    """Say how many printed numbers ours equal, and list those that they do not."""
+    counts = []
+    for column, matches in (("Params", [r.params_match for r in rows]), ("FLOPs", [r.flops_match for r in rows])):
+        judged = [match for match in matches if match is not None]
+        if judged:
+            counts.append(f"{column} {sum(judged)} of {len(judged)}")
+    if not counts:
+        err.print("the paper prints no costs for these rows")
+        return
+    err.print(f"{', '.join(counts)} equal to every printed digit")
+    for row in rows:
+        for miss in row.misses():
+            err.print(f"  {miss}", soft_wrap=True)

@@ -8,10 +8,10 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from rich.console import Console
 from rich.live import Live
@@ -39,8 +39,10 @@ class Format(StrEnum):
     csv = "csv"
 
 
-def print_rows(rows: Sequence[Mapping[str, Any]], how: Format, *, title: str = "") -> None:
+def print_rows(rows: Sequence[Mapping[str, Any]], how: Format, *, title: str = "", right: Collection[str] = ()) -> None:
     """Print rows on standard output: a table for people, or JSON or CSV and nothing else.
+
+    In a table, columns of numbers are set to the right, and those that `right` names.
 
     Raises
     ------
@@ -48,7 +50,7 @@ def print_rows(rows: Sequence[Mapping[str, Any]], how: Format, *, title: str = "
         If standard output cannot be written, because it goes to a full disk for example.
     """
     try:
-        _print_rows(rows, how, title)
+        _print_rows(rows, how, title, right)
         sys.stdout.flush()
     except BrokenPipeError:
         raise  # whoever reads has seen enough; typer ends the command quietly
@@ -62,7 +64,7 @@ def print_rows(rows: Sequence[Mapping[str, Any]], how: Format, *, title: str = "
         ) from error
 
 
-def _print_rows(rows: Sequence[Mapping[str, Any]], how: Format, title: str) -> None:
+def _print_rows(rows: Sequence[Mapping[str, Any]], how: Format, title: str, right: Collection[str]) -> None:
     if how is Format.json:
         sys.stdout.write(json.dumps(list(rows), indent=1, ensure_ascii=False, default=str, allow_nan=False) + "\n")
         return
@@ -83,7 +85,8 @@ def _print_rows(rows: Sequence[Mapping[str, Any]], how: Format, title: str) -> N
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         number = all(isinstance(row.get(column), (int, float)) or row.get(column) is None for row in rows)
-        table.add_column(column.replace("_", " "), justify="right" if number else "left", overflow="fold")
+        justify: Literal["left", "right"] = "right" if number or column in right else "left"
+        table.add_column(column.replace("_", " "), justify=justify, overflow="fold")
     for row in rows:
         table.add_row(*(_cell(row.get(column)) for column in columns))
     out.print(table)

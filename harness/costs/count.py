@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -52,6 +52,21 @@ class Costs:
                 (*self.traced.never_used, *(f"{name}.{module}" for module in part.traced.never_used)),
                 self.traced.unregistered + part.traced.unregistered,
             ),
+        )
+
+    def shared_by(self, size: int) -> Costs:
+        """Return one utterance's share in a batch of `size`: all operations grow with the batch by the same factor.
+
+        How often an operation occurs does not depend on the batch.
+        """
+        macs = {"paper": self.paper.macs, **self.traced.by_operation}
+        if uneven := [name for name, value in macs.items() if value % size]:
+            raise ValueError(f"{', '.join(uneven)}: not {size} equal shares")
+        by_operation = {name: value // size for name, value in self.traced.by_operation.items()}
+        return replace(
+            self,
+            paper=replace(self.paper, macs=self.paper.macs // size),
+            traced=replace(self.traced, by_operation=by_operation),
         )
 
 

@@ -1,7 +1,7 @@
 """Multiply-accumulates of operations that fvcore leaves at zero, or gets wrong, from the shapes in a trace.
 
-Each handler takes the inputs and outputs of one node of a torch trace, as fvcore's handlers do. Only products count, one
-multiply-accumulate for each: biases, gates, softmax and scaling are elementwise and stay uncounted, as in fvcore.
+Each handler takes the inputs and outputs of one node of a torch trace, as fvcore's handlers do. Only products count,
+one multiply-accumulate for each: biases, gates, softmax and scaling are elementwise and stay uncounted, as in fvcore.
 """
 
 from __future__ import annotations

@@ -78,7 +78,7 @@ def _linear(module: nn.Linear, _x: torch.Tensor, y: torch.Tensor) -> int:
 
 def _convolution(module: Any, x: torch.Tensor, y: torch.Tensor) -> int:
     """A transposed convolution counts like a plain one."""
-    return y.numel() * (x.shape[1] // module.groups) * math.prod(module.kernel_size)
+    return y.numel() * (x.shape[1] // int(module.groups)) * math.prod(module.kernel_size)
 
 
 def _normalisation(module: Any, x: torch.Tensor, _y: torch.Tensor) -> int:
@@ -141,13 +141,10 @@ def _step(module: Any, x: torch.Tensor, _y: Any) -> int:
 
 def _sequence(module: Any, x: torch.Tensor | PackedSequence, _y: Any) -> int:
     """Every utterance of a packed batch counts as long as the longest."""
-    if isinstance(x, PackedSequence):
-        cells = int(x.batch_sizes.max()) * len(x.batch_sizes)
-    else:
-        cells = x.shape[0] * x.shape[1]
+    rows, steps = (x.batch_sizes[0].item(), len(x.batch_sizes)) if isinstance(x, PackedSequence) else x.shape[:2]
     directions = 2 if module.bidirectional else 1
     above = (module.num_layers - 1) * _cell(module, directions * module.hidden_size)
-    return cells * directions * (_cell(module, module.input_size) + above)
+    return int(rows) * steps * directions * (_cell(module, module.input_size) + above)
 
 
 _RULES: Mapping[type[nn.Module], Rule] = {

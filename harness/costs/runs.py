@@ -20,10 +20,14 @@ from harness.data.batching import Batch
 from harness.data.inputs import InputChoice
 from harness.models import text
 from harness.models.finegrained import set_batched
-from harness.spec import RunSpec
+from harness.spec import MODALITIES, RunSpec
 from harness.training.recipes import make_recipe
 
 __all__ = ["RunCounter", "full_batch"]
+
+_NO_LONE_UTTERANCE = frozenset({"MLF-DNN", "MTFN", "MLMF"})
+"""Models whose text sub-network, as MMSA has it, loses the batch axis of a single utterance: counted over two and
+halved."""
 
 
 class RunCounter:
@@ -34,32 +38,33 @@ class RunCounter:
     """
 
     def __init__(self) -> None:
-        self._counted: dict[tuple[str, int], Costs] = {}
+        self._counted: dict[str, Costs] = {}
         self._encoders: dict[str, Costs] = {}
 
-    def count(self, spec: RunSpec, batch_size: int = 1) -> Costs:
-        """Count one forward pass of a run's model over `batch_size` utterances of full length."""
-        key = (spec.run_id, batch_size)
-        if key not in self._counted:
-            with _one_thread():
-                self._counted[key] = self._count(spec, batch_size)
-        return self._counted[key]
+    def count(self, spec: RunSpec) -> Costs:
+        """Count what one utterance of full length costs in a run's model."""
+        if spec.run_id not in self._counted:
+            size = 2 if spec.model in _NO_LONE_UTTERANCE else 1
+            self._counted[spec.run_id] = self.count_batch(spec, size).shared_by(size)
+        return self._counted[spec.run_id]
 
-    def _count(self, spec: RunSpec, batch_size: int) -> Costs:
-        stand_in = StandIn(spec.text_encoder.width) if spec.text_encoder else None
-        model = models.build(spec, encoder=stand_in)
-        set_batched(model, False)
-        recipe = make_recipe(models.entry(spec.model).recipe, model, spec.hyper, spec.task)
-        batch = full_batch(spec, batch_size)
+    def count_batch(self, spec: RunSpec, size: int) -> Costs:
+        """Count one pass over `size` utterances of full length."""
+        with _one_thread():
+            stand_in = StandIn(spec.text_encoder.width) if spec.text_encoder else None
+            model = models.build(spec, encoder=stand_in)
+            set_batched(model, False)
+            recipe = make_recipe(models.entry(spec.model).recipe, model, spec.hyper, spec.task)
+            batch = full_batch(spec, size)
 
-        def call(text: torch.Tensor, audio: torch.Tensor, vision: torch.Tensor) -> object:
-            return recipe.forward(replace(batch, text=text, audio=audio, vision=vision))
+            def call(text: torch.Tensor, audio: torch.Tensor, vision: torch.Tensor) -> object:
+                return recipe.forward(replace(batch, text=text, audio=audio, vision=vision))
 
-        costs = count(model, call, batch.text, batch.audio, batch.vision)
-        if stand_in is None:
-            return costs
-        place = next(name for name, module in model.named_modules() if module is stand_in)
-        return costs.joined(self._encoder(spec, batch.text), place)
+            costs = count(model, call, batch.text, batch.audio, batch.vision)
+            if stand_in is None:
+                return costs
+            place = next(name for name, module in model.named_modules() if module is stand_in)
+            return costs.joined(self._encoder(spec, batch.text), place)
 
     def _encoder(self, spec: RunSpec, tokens: torch.Tensor) -> Costs:
         assert spec.text_encoder is not None, "asked only where there is one"
@@ -98,12 +103,12 @@ def full_batch(spec: RunSpec, size: int) -> Batch:
     """Make a batch of `size` utterances of full length, all zeros, as the run's data would give it."""
     widths, lengths = spec.data.shapes.widths, spec.data.shapes.lengths
     inputs = InputChoice.from_hyper(spec.hyper)
-    tensors = {}
-    for modality, array in vars(inputs).items():
-        steps = 1 if array.endswith("_mean") else lengths[modality]
+    tensors: dict[str, torch.Tensor] = {}
+    for modality in MODALITIES:
+        steps = 1 if getattr(inputs, modality).endswith("_mean") else lengths[modality]
         tensors[modality] = torch.zeros(size, steps, widths[modality])
     if inputs.text == "text_bert":
         tensors["text"] = torch.zeros(size, 3, lengths["text"])
         tensors["text"][:, 1] = 1.0
-    known = {m: torch.full((size,), lengths[m]) for m in ("audio", "vision")}
+    known = {"audio": torch.full((size,), lengths["audio"]), "vision": torch.full((size,), lengths["vision"])}
     return Batch(**tensors, labels={}, index=np.arange(size), lengths=known)

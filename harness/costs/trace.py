@@ -88,7 +88,7 @@ def trace(model: nn.Module, call: Callable[..., Any], inputs: tuple[torch.Tensor
 
 @contextlib.contextmanager
 def composite_attention() -> Iterator[None]:
-    """Let torch's attention layers run in their parts: in eval mode they are one operation that no counter sees into."""
+    """Let torch's attention layers run in parts: in eval mode they are one operation that no counter sees into."""
     before = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
@@ -159,7 +159,7 @@ class _Touched(TorchFunctionMode):
         """Take the hooks off again."""
         for handle in self._handles:
             handle.remove()
-        super().__exit__(*exception)
+        super().__exit__(*exception)  # type: ignore[no-untyped-call]
 
 
 @functools.cache

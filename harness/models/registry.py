@@ -6,7 +6,7 @@ import random
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import InputError
-from harness.models import mmsa, own
+from harness.models import mmsa, own, tetfn_entry
 from harness.models.entry import Blueprint, ModelEntry
 from harness.models.hyper import Overrides, resolve
 from harness.spec import RunSpec, Shapes
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["blueprint_of", "build", "entry", "names", "resolve_hyper", "seed_everything"]
 
-_REGISTRY: dict[str, ModelEntry] = {e.name: e for e in (*mmsa.ENTRIES, *own.ENTRIES)}
+_REGISTRY: dict[str, ModelEntry] = {e.name: e for e in (*mmsa.ENTRIES, tetfn_entry.ENTRY, *own.ENTRIES)}
 
 
 def names() -> tuple[str, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -41,8 +40,21 @@ PRINTED: dict[tuple[str, str, str], int] = {
 COUNTED = (nn.Linear, nn.Conv1d, nn.LSTM, nn.LSTMCell, nn.BatchNorm1d, nn.LayerNorm)
 
 
-TINY_BERT = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+TINY_BERT: dict[str, int | float] = {
+    "hidden_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 16,
+}
 NARROW_TFN = {"hidden_dims": [16, 8, 12], "text_out": 10}
+NARROW = {
+    "base": "synthetic",
+    "widths": {"text": 12, "audio": 9, "vision": 20},
+    "groups": {
+        "audio": {"ZCR": 1, "MFCC": 5, "CQT": 3},
+        "vision": {"Gaze": 2, "EyeLmk": 5, "HeadPose": 1, "FaceLmk": 6, "PDM": 4, "AU": 2},
+    },
+}
 
 
 def spec_for(dataset: Any, model: str, variant: Variant, **changes: Any) -> RunSpec:
@@ -60,9 +72,7 @@ def spec_for(dataset: Any, model: str, variant: Variant, **changes: Any) -> RunS
 
 def small_spec(model: str, variant: Variant, **changes: Any) -> RunSpec:
     hyper = {"TFN": NARROW_TFN, "MTFN": NARROW_TFN}
-    return spec_for(
-        {"base": "synthetic"}, model, variant, hyper={k: v for k, v in hyper.items() if k == model}, **changes
-    )
+    return spec_for(NARROW, model, variant, hyper={k: v for k, v in hyper.items() if k == model}, **changes)
 
 
 def built(spec: RunSpec) -> nn.Module:
@@ -76,8 +86,8 @@ def batch_for(spec: RunSpec, size: int = 5) -> Batch:
     steps = {m: 1 if hyper.get("need_normalized") and m != "text" else n for m, n in shapes.lengths.items()}
     words, audio, vision = (torch.randn(size, steps[m], shapes.widths[m]) for m in ("text", "audio", "vision"))
     if hyper.get("use_bert"):
-        mask = (torch.arange(steps["text"]) <= torch.arange(size).unsqueeze(1) + 2).float()
-        words = torch.stack([torch.randint(1, 99, mask.shape).float(), mask, torch.zeros_like(mask)], dim=1)
+        mask = (torch.arange(steps["text"]) <= torch.arange(size).unsqueeze(1) + 2).to(audio)
+        words = torch.stack([torch.randint(1, 99, mask.shape).to(audio), mask, torch.zeros_like(mask)], dim=1)
     classes = spec.task == "classification"
     labels = {m: torch.randint(0, 3, (size,)) if classes else torch.rand(size, 1) * 2 - 1 for m in "MTAV"}
     lengths = {m: torch.randint(1, steps[m] + 1, (size,)) for m in ("audio", "vision")}
@@ -123,7 +133,8 @@ def predicted(network: nn.Module, spec: RunSpec, batch: Batch) -> Any:
 def test_outputs_and_features_have_the_original_shapes(model: str, variant: Variant) -> None:
     spec = small_spec(model, variant)
     network, batch = built(spec).eval(), batch_for(spec)
-    taps, captured = models.entry(model).taps, {}
+    taps = models.entry(model).taps
+    captured: dict[str, torch.Tensor] = {}
 
     def keep(path: str) -> Any:
         return lambda _module, given: captured.__setitem__(path, given[0])
@@ -144,29 +155,26 @@ def test_outputs_and_features_have_the_original_shapes(model: str, variant: Vari
 def test_all_groups_at_once_equal_one_after_another(model: str, options: FineGrainedOptions) -> None:
     """Predictions and every parameter's gradient, in double precision and without dropout."""
     spec = small_spec(model, "fg", finegrained=options)
-    batch = batch_for(spec)
     results = []
     for flag in (True, False):
-        network = built(spec).double().eval()
-        set_batched(network, flag)
-        doubled = dataclasses.replace(
-            batch, text=batch.text.double(), audio=batch.audio.double(), vision=batch.vision.double()
-        )
-        with _state_in_double():
-            outputs = predicted(network, spec, doubled)
-        outputs["M"].square().sum().backward()
+        with _double():
+            network = built(spec).eval()
+            set_batched(network, flag)
+            torch.manual_seed(1)
+            outputs = predicted(network, spec, batch_for(spec))
+            outputs["M"].square().sum().backward()
         gradients = {name: p.grad for name, p in network.named_parameters() if p.grad is not None}
         results.append((outputs["M"].detach(), gradients))
     (batched, gradients), (looped, expected) = results
     torch.testing.assert_close(batched, looped, rtol=1e-10, atol=1e-10)
     assert gradients.keys() == expected.keys()
     for name, gradient in gradients.items():
-        torch.testing.assert_close(gradient, expected[name], rtol=1e-8, atol=1e-10, msg=lambda m, n=name: f"{n}: {m}")
+        torch.testing.assert_close(gradient, expected[name], rtol=1e-8, atol=1e-10, msg=f"gradient of {name}")
 
 
 @contextlib.contextmanager
-def _state_in_double() -> Iterator[None]:
-    """MMSA's time loops start from zeros of the default type."""
+def _double() -> Iterator[None]:
+    """Everything in double precision, what a model makes within its forward pass too."""
     torch.set_default_dtype(torch.float64)
     try:
         yield

@@ -42,6 +42,8 @@ UNTRAINED: Mapping[str, tuple[str, ...]] = {
     "TETFN": ("pooler.dense",),
     "ALMT": ("pooler.dense",),
 }
+# Their unimodal heads learn from labels that first move after the second epoch's batches: the third uses them.
+EPOCHS: Mapping[str, int] = {"Self-MM": 3, "TETFN": 3}
 
 
 def cases() -> Iterator[tuple[str, str, Variant, Task]]:
@@ -80,7 +82,8 @@ def test_integrity(
     spec = planned_spec(reference, model, variant, task=task, sha256=features.sha256, hyper=HYPER, max_epochs=50)
     assert {m: spec.data.shapes.widths[m] for m in WIDTHS[dataset]} == WIDTHS[dataset]  # type: ignore[index]
     straight = prepare(spec, features.folder, "cpu")
-    reached = train_two_epochs(straight)
+    epochs = EPOCHS.get(model, 2)
+    reached = train(straight, epochs)
     check_what_is_trained(straight, reached, model)
     check_evaluation(straight, spec)
     stopped = prepare(spec, features.folder, "cpu")
@@ -89,8 +92,8 @@ def test_integrity(
     check_learning(prepare(spec, features.folder, "cpu"))
 
 
-def train_two_epochs(run: Prepared) -> set[str]:
-    """Train for two epochs and return the names of the parameters that a gradient reached."""
+def train(run: Prepared, epochs: int) -> set[str]:
+    """Train for some epochs and return the names of the parameters that a gradient reached."""
     reached: set[str] = set()
     learn = run.recipe.train_batch
 
@@ -102,7 +105,7 @@ def train_two_epochs(run: Prepared) -> set[str]:
         return loss
 
     run.recipe.train_batch = watched  # type: ignore[method-assign]
-    for _ in range(2):
+    for _ in range(epochs):
         run.trainer.one_epoch()
     return reached
 
@@ -158,13 +161,14 @@ def observe(run: Prepared) -> dict[str, torch.Tensor]:
 
 
 def check_resuming(stopped: Prepared, straight: Prepared, resumed: Prepared) -> None:
-    """One epoch, a state through a file, and another epoch equal two epochs in one go."""
+    """One epoch, a state through a file, and the other epochs equal all of them in one go."""
     stopped.trainer.one_epoch()
     kept = io.BytesIO()
     torch.save(stopped.trainer.state_dict(), kept)
     kept.seek(0)
     resumed.trainer.load_state_dict(torch.load(kept, weights_only=True))
-    resumed.trainer.one_epoch()
+    while resumed.trainer.epoch < straight.trainer.epoch:
+        resumed.trainer.one_epoch()
     for name, tensor in straight.model.state_dict().items():
         assert torch.equal(tensor, resumed.model.state_dict()[name]), name
     assert [e.valid_loss for e in straight.trainer.history] == [e.valid_loss for e in resumed.trainer.history]

@@ -17,6 +17,7 @@ from harness.training.recipes.base import Recipe
 from harness.training.recipes.misa import MisaRecipe
 from harness.training.recipes.multi_task import MlfDnnRecipe, MlmfRecipe, MtfnRecipe
 from harness.training.recipes.scheduled import AlmtRecipe, TmtRecipe
+from harness.training.recipes.self_supervised import SelfMmRecipe, TetfnRecipe
 from harness.training.recipes.simple import LmfRecipe, MultRecipe, TfnRecipe
 
 __all__ = ["RECIPES", "Recipe", "make_recipe"]
@@ -30,6 +31,8 @@ RECIPES: Mapping[str, type[Recipe]] = {
     "mlf_dnn": MlfDnnRecipe,
     "mtfn": MtfnRecipe,
     "mlmf": MlmfRecipe,
+    "self_mm": SelfMmRecipe,
+    "tetfn": TetfnRecipe,
     "almt": AlmtRecipe,
     "tmt": TmtRecipe,
 }
