@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.progress import track
 
-from harness.costs import CostRow, RunCounter, cost_cells, cost_row
 from harness.display import Format, err, print_rows
 from harness.models.text import VARIABLE
 from harness.plan import Selection
-from harness.published import Printed
+
+if TYPE_CHECKING:
+    from harness.costs import CostRow
+    from harness.published import Printed
 
 __all__ = ["show_costs"]
 
 _RIGHT = frozenset({"params", "thop params", "printed", "MACs/sample", "thop MACs/batch", "printed FLOPs"})
-_BRACES = str.maketrans("", "", "{}")
 _LEGEND = (
-    "params: all trainable ones; MACs/sample: multiply-adds of one utterance by fvcore and our handlers; what the paper "
+    "params: all trainable; MACs/sample: multiply-adds of one utterance by fvcore and our handlers; what the paper "
     "prints are thop's, of one full batch; * is another name for the run above it; JSON lists what is not counted"
 )
 
@@ -32,6 +33,9 @@ def show_costs(suite: str, pick: Selection, how: Format) -> None:
     InputError
         If the suite, or what was picked from it, makes no sense.
     """
+    # Imports torch, which the other commands need not wait for.
+    from harness.costs import RunCounter, cost_cells, cost_row
+
     cells, counter = cost_cells(suite, pick), RunCounter()
     if os.environ.get(VARIABLE) and any(cell.spec.text_encoder for cell in cells):
         err.print(f"text encoders are those that {VARIABLE} names", soft_wrap=True)
@@ -65,7 +69,7 @@ def _shown(row: CostRow) -> dict[str, Any]:
 def _marked(printed: Printed | None, match: bool | None) -> str:
     if printed is None:
         return ""
-    return f"{printed.text.translate(_BRACES)} {'✓' if match else '✗'}"
+    return f"{printed.plain} {'✓' if match else '✗'}"
 
 
 def _flat(row: Mapping[str, Any]) -> dict[str, Any]:

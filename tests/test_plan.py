@@ -175,3 +175,80 @@ def test_regrouping_vision_leaves_runs_that_do_not_split_it_alone() -> None:
     assert before["a"] == after["a"]
     assert before["fg"] != after["fg"]
     assert before["v"] != after["v"]
+
+
+SHORT = {"base": "mosi-utterance", "name": "short", "repeat_single_steps": False}
+
+
+def test_single_steps_are_repeated_for_models_that_pack_by_the_text_alone() -> None:
+    runs = {m: expand(datasets=("mosi-utterance",), models=(m,)).runs[0] for m in ("MISA", "Self-MM", "LF-DNN")}
+    assert runs["MISA"].data.repeated == ("audio", "vision")
+    assert runs["MISA"].data.shapes.lengths == {"text": 50, "audio": 50, "vision": 50}
+    for model in ("Self-MM", "LF-DNN"):
+        assert runs[model].data.repeated == ()
+        assert runs[model].data.shapes.lengths == {"text": 50, "audio": 1, "vision": 1}
+    with pytest.raises(
+        InputError, match=r"MISA packs audio by the text lengths, but .* has 1 step of it and 50 of text"
+    ):
+        expand(datasets=(SHORT,), models=("MISA",))
+    assert expand(datasets=(SHORT,), models=("Self-MM",)).runs
+
+
+def test_sequences_shorter_than_the_text_are_never_repeated() -> None:
+    lengths = {"text": 12, "audio": 20, "vision": 9}
+    with pytest.raises(InputError, match=r"packs vision by the text lengths, but .* has 9 steps of it"):
+        expand(datasets=({"base": "synthetic", "synthetic": {"lengths": lengths}},), models=("MISA",))
+
+
+def test_the_data_setting_is_a_hyper_parameter() -> None:
+    cells = {
+        aligned: expand(datasets=("mosei",), models=("ALMT",), hyper={"ALMT": {"need_data_aligned": aligned}}).cells
+        for aligned in (True, False)
+    }
+    assert {cell.setting for cell in cells[True]} == {"aligned"}
+    assert {cell.setting for cell in cells[False]} == {"unaligned"}
+    assert cells[False][0].runs[0].data.shapes.lengths["audio"] == 500
+
+
+def test_models_take_the_encoders_width() -> None:
+    small = {"random": {"hidden_size": 48, "num_hidden_layers": 1}}
+    (run,) = expand(models=("Self-MM",), variants=("original",), seeds=(1,), text_encoder=small).runs
+    assert run.hyper["text_out"] == 48
+    assert run.text_encoder is not None
+    assert run.text_encoder.sha256 is None
+    assert run.data.shapes.widths["text"] == 768, "the file's ready features keep their width"
+
+
+def test_each_language_has_its_encoder() -> None:
+    given = {"en": {"random": {"hidden_size": 24}}, "zh": {"random": {"hidden_size": 36}}}
+    plan = expand(datasets=("mosei", "sims"), models=("ALMT", "LMF"), variants=("original",), text_encoder=given)
+    widths = {(r.data.dataset, r.model): r.text_encoder and r.text_encoder.width for r in plan.runs}
+    assert widths == {
+        ("mosei", "ALMT"): 24,
+        ("sims", "ALMT"): 36,
+        ("mosei", "LMF"): None,
+        ("sims", "LMF"): None,
+    }
+    default = expand(datasets=("mosei", "sims"), models=("ALMT",), variants=("original",))
+    assert [r.text_encoder and r.text_encoder.name for r in default.runs[::2]] == [
+        "bert-base-uncased",
+        "bert-base-chinese",
+    ]
+
+
+def test_an_encoders_weights_are_part_of_the_address_and_its_name_is_not() -> None:
+    run = expand(models=("ALMT",), variants=("original",), seeds=(1,)).runs[0]
+    encoder = run.text_encoder
+    assert encoder is not None
+
+    def address(**changes: Any) -> str:
+        return RunSpec.model_validate({**run.model_dump(), "text_encoder": encoder.model_copy(update=changes)}).run_id
+
+    assert address(name="elsewhere") == run.run_id
+    assert address(sha256="1" * 64) != run.run_id
+    assert address(config={**encoder.config, "num_hidden_layers": 3}) != run.run_id
+
+
+def test_models_of_unimodal_labels_need_them() -> None:
+    plan = expand(datasets=("sims", "mosei"), models=("MTFN", "LMF"), tasks=("classification",))
+    assert {c.dataset.name for c in plan.cells if c.runs and c.model == "MTFN"} == {"sims"}

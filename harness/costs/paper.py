@@ -78,7 +78,8 @@ def _linear(module: nn.Linear, _x: torch.Tensor, y: torch.Tensor) -> int:
 
 def _convolution(module: Any, x: torch.Tensor, y: torch.Tensor) -> int:
     """A transposed convolution counts like a plain one."""
-    return y.numel() * (x.shape[1] // int(module.groups)) * math.prod(module.kernel_size)
+    kernel: tuple[int, ...] = module.kernel_size
+    return y.numel() * (x.shape[1] // int(module.groups)) * math.prod(kernel)
 
 
 def _normalisation(module: Any, x: torch.Tensor, _y: torch.Tensor) -> int:
@@ -144,7 +145,7 @@ def _sequence(module: Any, x: torch.Tensor | PackedSequence, _y: Any) -> int:
     rows, steps = (x.batch_sizes[0].item(), len(x.batch_sizes)) if isinstance(x, PackedSequence) else x.shape[:2]
     directions = 2 if module.bidirectional else 1
     above = (module.num_layers - 1) * _cell(module, directions * module.hidden_size)
-    return int(rows) * steps * directions * (_cell(module, module.input_size) + above)
+    return int(rows) * int(steps) * directions * (_cell(module, module.input_size) + above)
 
 
 _RULES: Mapping[type[nn.Module], Rule] = {

@@ -81,7 +81,7 @@ def trace(model: nn.Module, call: Callable[..., Any], inputs: tuple[torch.Tensor
         by_operation={name: int(count) for name, count in sorted(by_operation.items())},
         uncounted=dict(sorted(analysis.unsupported_ops().items())),
         dropped=tuple(name for name in holders if name in touched.called and name not in traced),
-        never_used=tuple(name for name in holders if name not in used),
+        never_used=tuple(name or type(model).__name__ for name in holders if name not in used),
         unregistered=sum(p.numel() for p in strays),
     )
 

@@ -84,14 +84,17 @@ class HeadAttention(nn.Module):
         mixed: torch.Tensor = self.out(heads.flatten(start_dim=-2))
         return mixed
 
-    def heads(self) -> Heads:
-        """Take the products of weights that `harness.models.grouped.attend` works with."""
+    def heads(self, basis: torch.Tensor | None = None) -> Heads:
+        """Take the products of weights that `harness.models.grouped.attend` works with.
+
+        With a `basis` (h, D), which needs shared maps, for sub-features x = basis z given as coordinates z.
+        """
         weights: list[list[torch.Tensor]] = [
             [layer.get_parameter("weight") for layer in maps] for maps in (self.query, self.key, self.value)
         ]
         out, bias = self.out.weight, self.out.bias
         if len(weights[0]) == 1:
-            (query,), (key,), (value,) = weights
+            query, key, value = (maps[0] if basis is None else maps[0] @ basis for maps in weights)
             mix = out.view(len(bias), -1, len(bias)) @ value
             return Heads(self.scale * query.T @ key, None, mix.flatten(1), bias, self.over_time)
         stacked = [torch.stack(each) for each in weights]
@@ -157,7 +160,7 @@ class FineGrainedExtractor(nn.Module):
     def _mixed(self, x: torch.Tensor, *extra: Any) -> torch.Tensor:
         if self.batched and self._by_columns:
             features, basis = grouped.coordinates(list(self.extractors), self.widths, x)
-            heads = self.attention.heads().within(basis)
+            heads = self.attention.heads(basis)
             return _with_time(features, lambda stepped: grouped.attend(stepped, heads))
         loop = grouped.each_channels_first if self.channels_first else grouped.each
         compute = self.kernel if self.batched else loop

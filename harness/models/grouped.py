@@ -44,6 +44,8 @@ the sub-features (B, n, h) or (B, T, n, h)."""
 
 _DENSE_BELOW = 400_000
 """Products of rows, inputs and outputs per group below which zeros are cheaper than calls."""
+_DENSE_CELL_BELOW = 4 * _DENSE_BELOW
+"""The same for a cell, which assembles its block-diagonal weight once for many calls."""
 
 
 # ---- linear maps -----------------------------------------------------------------------------------------------------
@@ -90,7 +92,7 @@ class Heads:
 
     With shared maps, scores are x_i' W_Q' W_K x_j and heads enter the result as W_O,i W_V x_j: two products of weights,
     ``score`` (h, h) and ``mix`` (out, n * h), do the work of four maps. With maps per head, ``maps`` (n, 3h, h) holds
-    Q, K and V, and ``mix`` is W_O itself.
+    Q, K and V, and ``mix`` is W_O itself. For sub-features in coordinates of width D, D stands in the place of h.
 
     Attributes
     ----------
@@ -107,27 +109,20 @@ class Heads:
     bias: torch.Tensor
     over_time: bool
 
-    def within(self, basis: torch.Tensor) -> Heads:
-        """Take sub-features as coordinates z, x = basis z with a basis (h, D), instead of as x itself."""
-        assert self.score is not None, "shared maps"
-        h = basis.shape[0]
-        mix = self.mix.view(len(self.mix), -1, h) @ basis
-        return Heads(basis.T @ self.score @ basis, None, mix.flatten(1), self.bias, self.over_time)
-
 
 def attend(x: torch.Tensor, heads: Heads, mask: torch.Tensor | None = None) -> torch.Tensor:
     """Recombine sub-features (B, T, n, h) into (B, T, out); `mask` (B, T) is true at steps that may be attended to."""
+    x = x.contiguous()  # what torch's fast attention takes
     if heads.score is not None:
         query, key, value = x @ heads.score, x, x
     else:
         assert heads.maps is not None
         query, key, value = torch.einsum("btnh,nkh->btnk", x, heads.maps).chunk(3, dim=-1)
+    allowed = None
     if heads.over_time:
         query, key, value = (t.transpose(1, 2) for t in (query, key, value))
-    scores = query @ key.transpose(-1, -2)
-    if heads.over_time and mask is not None:
-        scores = scores.masked_fill(~mask[:, None, None, :], float("-inf"))
-    mixed = torch.softmax(scores, dim=-1) @ value
+        allowed = mask[:, None, None, :] if mask is not None else None
+    mixed = functional.scaled_dot_product_attention(query, key, value, allowed, scale=1.0)
     if heads.over_time:
         mixed = mixed.transpose(1, 2)
     return functional.linear(mixed.flatten(start_dim=-2), heads.mix, heads.bias)
@@ -284,14 +279,19 @@ def _one_direction(rnn: Any, x: torch.Tensor, suffix: str) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class CellWeights:
-    """The weights of n LSTMCells that share their state, assembled once a pass: gates x groups x H rows.
+    """The weights of n LSTMCells that share their state, assembled once a pass.
 
-    The gates stand in the order input, forget, output, candidate, so that three of them take one sigmoid.
+    Attributes
+    ----------
+    inputs : tuple of (weight, bias)
+        One pair for all columns, or one for each group's. Biases hold both of torch's.
+    state : torch.Tensor
+        (H, 4 * n * H). The gates stand in the order input, forget, output, candidate: three of them take one sigmoid.
+    n, hidden : int
     """
 
-    inputs: tuple[torch.Tensor, ...]
+    inputs: tuple[tuple[torch.Tensor, torch.Tensor | None], ...]
     state: torch.Tensor
-    bias: torch.Tensor | None
     n: int
     hidden: int
 
@@ -299,39 +299,43 @@ class CellWeights:
     def of(cls, cells: Sequence[Any], rows: int) -> CellWeights:
         """Assemble for `rows` samples at a time."""
         n, hidden = len(cells), int(cells[0].hidden_size)
-        width = sum(cell.input_size for cell in cells)
-
-        def ordered(stacked: torch.Tensor) -> torch.Tensor:
-            """From (n * 4 * H, k), torch's order within each group, to (4 * n * H, k)."""
-            gates = stacked.view(n, 4, hidden, -1).transpose(0, 1)
-            return torch.cat([gates[:2], gates[3:], gates[2:3]]).flatten(0, 2)
-
-        state = ordered(torch.cat([cell.weight_hh for cell in cells]))
-        bias = None
-        if cells[0].bias:
-            # A plain sum of the two would hand both the very same gradient, and adding to one would change the other.
-            both = torch.cat([cell.bias_ih for cell in cells] + [cell.bias_hh for cell in cells])
-            bias = ordered(both.view(2, -1).sum(dim=0)).squeeze(1)
-        if rows * width * 4 * hidden > _DENSE_BELOW * 4:
-            return cls(tuple(cell.weight_ih for cell in cells), state, bias, n, hidden)
-        return cls((ordered(_block_diagonal([cell.weight_ih for cell in cells])),), state, bias, n, hidden)
+        state = _gates_first(torch.cat([cell.weight_hh for cell in cells]), n).T
+        if rows * sum(cell.input_size for cell in cells) * 4 * hidden > _DENSE_CELL_BELOW:
+            pairs = tuple((_gates_first(cell.weight_ih, 1), _cell_bias([cell])) for cell in cells)
+            return cls(pairs, state, n, hidden)
+        weight = _gates_first(_block_diagonal([cell.weight_ih for cell in cells]), n)
+        return cls(((weight, _cell_bias(cells)),), state, n, hidden)
 
     def step(self, x: torch.Tensor, state: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """Map one step (B, d) and the state that all cells share, h and c (B, H), to the cells' (B, n, H) each."""
         h, c = state
-        gates = functional.linear(h, self.state, self.bias) + self._from_inputs(x)
-        gates = gates.view(-1, 4, self.n, self.hidden)
-        i, f, o = gates[:, :3].sigmoid().unbind(1)
-        memory = torch.addcmul(f * c.unsqueeze(1), i, gates[:, 3].tanh())
+        gates = torch.addmm(self._from_inputs(x), h, self.state).view(-1, 4, self.n, self.hidden)
+        opened, candidate = torch.split(gates, [3, 1], dim=1)
+        i, f, o = opened.sigmoid().unbind(1)
+        memory = torch.addcmul(f * c.unsqueeze(1), i, candidate.squeeze(1).tanh())
         return o * memory.tanh(), memory
 
     def _from_inputs(self, x: torch.Tensor) -> torch.Tensor:
+        """Map x (B, d) to what it adds to the gates, (B, 4 * n * H)."""
         if len(self.inputs) == 1:
-            return functional.linear(x, self.inputs[0])
-        parts = torch.split(x, [w.shape[1] for w in self.inputs], dim=-1)
-        mapped = [functional.linear(part, w) for part, w in zip(parts, self.inputs, strict=True)]
-        gates = torch.stack([y.view(-1, 4, self.hidden) for y in mapped], dim=2)
-        return torch.cat([gates[:, :2], gates[:, 3:], gates[:, 2:3]], dim=1).flatten(1)
+            return functional.linear(x, *self.inputs[0])
+        parts = torch.split(x, [weight.shape[1] for weight, _ in self.inputs], dim=-1)
+        mapped = [functional.linear(part, *pair) for part, pair in zip(parts, self.inputs, strict=True)]
+        return torch.stack([y.view(-1, 4, self.hidden) for y in mapped], dim=2).flatten(1)
+
+
+def _gates_first(stacked: torch.Tensor, n: int) -> torch.Tensor:
+    """Reorder the rows of n cells, (n, 4, H) with torch's order of gates, to (4, n, H) with ours."""
+    gates = stacked.view(n, 4, -1, *stacked.shape[1:]).transpose(0, 1)
+    return torch.cat([gates[:2], gates[3:], gates[2:3]]).flatten(0, 2)
+
+
+def _cell_bias(cells: Sequence[Any]) -> torch.Tensor | None:
+    if not cells[0].bias:
+        return None
+    # A plain sum of the two would hand both the very same gradient, and adding to one would change the other.
+    both = torch.cat([cell.bias_ih for cell in cells] + [cell.bias_hh for cell in cells])
+    return _gates_first(both.view(2, -1).sum(dim=0), len(cells))
 
 
 # ---- choice ----------------------------------------------------------------------------------------------------------

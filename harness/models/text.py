@@ -45,7 +45,16 @@ _BASE: Mapping[str, int | float | str] = {
     "layer_norm_eps": 1e-12,
     "initializer_range": 0.02,
 }
-_PUBLISHED: Mapping[str, Mapping[str, int]] = {"bert-base-uncased": {}, "bert-base-chinese": {"vocab_size": 21128}}
+_PUBLISHED: Mapping[str, Mapping[str, int]] = {
+    "bert-base-uncased": {},
+    "bert-base-chinese": {"vocab_size": 21128},
+    "sentence-transformers/all-MiniLM-L6-v2": {
+        "hidden_size": 384,
+        "num_hidden_layers": 6,
+        "intermediate_size": 1536,
+    },
+}
+"""What differs from BERT-base in models whose architecture is known without asking a hub."""
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _FOLDER_HINT = (
     f"point {VARIABLE}, or text_encoder of the suite, at a local folder that holds config.json and model.safetensors "

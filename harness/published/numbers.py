@@ -17,6 +17,7 @@ _NUMBER = re.compile(
         (?P<percent>%)?""",
     re.VERBOSE | re.ASCII,
 )
+_BRACES = str.maketrans("", "", "{}")
 _DASHES = frozenset({"", "\u2013", "\u2014"})
 
 
@@ -40,6 +41,11 @@ class Printed:
     value: Decimal
     digits: int
     percent: bool = False
+
+    @property
+    def plain(self) -> str:
+        """The text without the braces of an exponent."""
+        return self.text.translate(_BRACES)
 
     def agrees(self, value: int | Decimal | Fraction) -> bool:
         """Whether `value`, rounded to as many significant digits (halves away from zero), equals every printed digit.

@@ -11,13 +11,22 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from harness import models
 from harness.data import load_definition
 from harness.data.batching import Batch
 from harness.errors import InputError
 from harness.models import text
-from harness.models.finegrained import FineGrainedCell, FineGrainedExtractor, HeadAttention, resized, set_batched
+from harness.models.bert import BertEncoder
+from harness.models.finegrained import (
+    FineGrainedCell,
+    FineGrainedExtractor,
+    FineGrainedRecurrent,
+    HeadAttention,
+    resized,
+    set_batched,
+)
 from harness.plan import load_datasets, make_plan
 from harness.spec import EncoderChoice, FineGrainedOptions, RunSpec, Suite, Variant
 from harness.training.recipes import make_recipe
@@ -36,7 +45,16 @@ PRINTED: dict[tuple[str, str, str], int] = {
     ("sims", "MFN", "fg"): 726_769,
     ("sims", "Graph-MFN", "fg"): 4_650_780,
     ("sims", "MulT", "fg"): 1_543_801,
+    ("mosei", "Self-MM", "fg"): 85_833_460,
+    ("sims", "Self-MM", "fg"): 86_136_500,
+    ("mosei", "TETFN", "fg"): 86_726_526,
+    ("sims", "TETFN", "fg"): 87_100_044,
+    ("mosei", "ALMT", "fg"): 88_988_417,
+    ("sims", "ALMT", "fg"): 89_052_545,
+    ("mosei", "TMT", "fg"): 5_521_921,
+    ("sims", "TMT", "fg"): 5_617_409,
 }
+BERT_BASE = 85_646_592
 COUNTED = (nn.Linear, nn.Conv1d, nn.LSTM, nn.LSTMCell, nn.BatchNorm1d, nn.LayerNorm)
 
 
@@ -100,7 +118,12 @@ def leaf_parameters(model: nn.Module) -> int:
 
 @pytest.mark.parametrize(("dataset", "model", "variant"), sorted(PRINTED))
 def test_params_are_the_printed_ones(dataset: str, model: str, variant: Variant) -> None:
-    assert leaf_parameters(built(spec_for(dataset, model, variant))) == PRINTED[dataset, model, variant]
+    """A small text encoder as wide as BERT-base stands in for it."""
+    bert = EncoderChoice(random={**TINY_BERT, "hidden_size": 768})
+    network = built(spec_for(dataset, model, variant, text_encoder={"*": bert}))
+    encoders = [leaf_parameters(module) for module in network.modules() if isinstance(module, BertEncoder)]
+    expected = PRINTED[dataset, model, variant] - BERT_BASE * len(encoders)
+    assert leaf_parameters(network) - sum(encoders) == expected
 
 
 @pytest.mark.parametrize("model", models.names())
@@ -277,3 +300,57 @@ def test_mult_that_skips_its_projection_is_refused() -> None:
 def test_mosei_splits_thirteen_groups() -> None:
     assert len(load_definition("mosei").groups["audio"]) == 13
     assert spec_for("mosei", "LF-DNN", "fg").split == ("audio",)
+
+
+LENGTHS = torch.tensor([3, 7, 1, 7, 4])
+
+
+def packed(x: torch.Tensor) -> PackedSequence:
+    return pack_padded_sequence(x, LENGTHS, batch_first=True, enforce_sorted=False)
+
+
+@pytest.mark.parametrize("batched", [True, False])
+@pytest.mark.parametrize("attention", ["groups", "time"])
+def test_packed_sequences_equal_samples_one_by_one(attention: Any, batched: bool) -> None:
+    copies = [nn.LSTM(d, 3, bidirectional=True) for d in (1, 5, 2)]
+    net = FineGrainedRecurrent(copies, [1, 5, 2], 6, FineGrainedOptions(attention=attention)).double()
+    set_batched(net, batched)
+    x = torch.randn(5, 7, 8, dtype=torch.float64)
+    outputs, (state, memory) = net(packed(x))
+    padded, lengths = pad_packed_sequence(outputs, batch_first=True)
+    assert torch.equal(lengths, LENGTHS)
+    assert state.shape == (2, 5, 3)
+    assert memory is None
+    for i, length in enumerate(LENGTHS.tolist()):
+        parts = torch.split(x[i : i + 1, :length], [1, 5, 2], dim=-1)
+        features = [rnn(part.transpose(0, 1))[0] for rnn, part in zip(net.extractors, parts, strict=True)]
+        alone = net.attention(torch.stack(features, dim=-2).transpose(0, 1))[0]  # (length, 6)
+        torch.testing.assert_close(padded[i, :length], alone)
+        torch.testing.assert_close(state[0, i], alone[-1, :3])
+        torch.testing.assert_close(state[1, i], alone[0, 3:])
+
+
+def test_one_group_and_an_identity_block_are_the_plain_layer() -> None:
+    """With the block out of the way, outputs and final state are those of torch's own bidirectional LSTM."""
+    layer = nn.LSTM(4, 3, bidirectional=True)
+    net = FineGrainedRecurrent([layer], [4], 6, FineGrainedOptions())
+    with torch.no_grad():
+        for maps in (net.attention.value[0], net.attention.out):
+            maps.get_parameter("weight").copy_(torch.eye(6))
+        net.attention.out.bias.zero_()
+    given = packed(torch.randn(5, 7, 4))
+    (ours, (state, _)), (theirs, (expected, _)) = net(given), layer(given)
+    torch.testing.assert_close(ours.data, theirs.data)
+    assert torch.equal(ours.batch_sizes, theirs.batch_sizes)
+    torch.testing.assert_close(state, expected)
+
+
+def test_stacked_layers_are_refused() -> None:
+    with pytest.raises(TypeError, match="one layer"):
+        FineGrainedRecurrent([nn.LSTM(2, 3, num_layers=2)], [2], 3, FineGrainedOptions())
+
+
+def test_resized_keeps_a_recurrent_layers_settings() -> None:
+    fresh = resized(nn.GRU(7, 5, bidirectional=True, bias=False), 2)
+    assert isinstance(fresh, nn.GRU)
+    assert (fresh.input_size, fresh.hidden_size, fresh.bidirectional, fresh.bias) == (2, 5, True, False)

@@ -13,7 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 from harness.models import grouped
 from harness.models.finegrained import (
@@ -22,7 +22,6 @@ from harness.models.finegrained import (
     FineGrainedRecurrent,
     Layout,
     apply_fine_grained,
-    resized,
     set_batched,
 )
 from harness.spec import FineGrainedOptions
@@ -289,7 +288,7 @@ def looped(widths: list[int], options: FineGrainedOptions | None = None, *, bias
 def test_cells_equal_the_loop(
     options: FineGrainedOptions, dense: bool, bias: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(grouped, "_DENSE_BELOW", 10**9 if dense else 0)
+    monkeypatch.setattr(grouped, "_DENSE_CELL_BELOW", 10**9 if dense else 0)
     torch.manual_seed(2)
     assert_same(looped(WIDTHS, options, bias=bias), lambda net, x: net(x), torch.randn(5, 6, 8))
 
@@ -413,52 +412,6 @@ def test_recurrent_layers_equal_the_loop(
     torch.manual_seed(3)
     net = recurrent(kind, both=both, options=options, bias=bias)
     assert_same(net, lambda module, x: module(packed(x, LENGTHS)), torch.randn(5, 7, 8))
-
-
-@pytest.mark.parametrize("batched", [True, False])
-@pytest.mark.parametrize("attention", ["groups", "time"])
-def test_packed_sequences_equal_samples_one_by_one(attention: Any, batched: bool) -> None:
-    net = recurrent(nn.LSTM, both=True, options=FineGrainedOptions(attention=attention)).double()
-    set_batched(net, batched)
-    x = torch.randn(5, 7, 8, dtype=torch.float64)
-    outputs, (state, memory) = net(packed(x, LENGTHS))
-    padded, lengths = pad_packed_sequence(outputs, batch_first=True)
-    assert torch.equal(lengths, LENGTHS)
-    assert state.shape == (2, 5, 3)
-    assert memory is None
-    for i, length in enumerate(LENGTHS.tolist()):
-        parts = torch.split(x[i : i + 1, :length], WIDTHS, dim=-1)
-        features = [rnn(part.transpose(0, 1))[0] for rnn, part in zip(net.extractors, parts, strict=True)]
-        alone = net.attention(torch.stack(features, dim=-2).transpose(0, 1))[0]  # (length, 6)
-        torch.testing.assert_close(padded[i, :length], alone)
-        torch.testing.assert_close(state[0, i], alone[-1, :3])
-        torch.testing.assert_close(state[1, i], alone[0, 3:])
-
-
-def test_one_group_and_an_identity_block_are_the_plain_layer() -> None:
-    """With the block out of the way, outputs and final state are those of torch's own bidirectional LSTM."""
-    layer = nn.LSTM(4, 3, bidirectional=True)
-    net = FineGrainedRecurrent([layer], [4], 6, FineGrainedOptions())
-    with torch.no_grad():
-        for maps in (net.attention.value[0], net.attention.out):
-            maps.get_parameter("weight").copy_(torch.eye(6))
-        net.attention.out.bias.zero_()
-    given = packed(torch.randn(5, 7, 4), LENGTHS)
-    (ours, (state, _)), (theirs, (expected, _)) = net(given), layer(given)
-    torch.testing.assert_close(ours.data, theirs.data)
-    assert torch.equal(ours.batch_sizes, theirs.batch_sizes)
-    torch.testing.assert_close(state, expected)
-
-
-def test_stacked_layers_are_refused() -> None:
-    with pytest.raises(TypeError, match="one layer"):
-        FineGrainedRecurrent([nn.LSTM(2, 3, num_layers=2)], [2], 3, FineGrainedOptions())
-
-
-def test_resized_keeps_a_recurrent_layers_settings() -> None:
-    fresh = resized(nn.GRU(7, 5, bidirectional=True, bias=False), 2)
-    assert isinstance(fresh, nn.GRU)
-    assert (fresh.input_size, fresh.hidden_size, fresh.bidirectional, fresh.bias) == (2, 5, True, False)
 
 
 @pytest.mark.parametrize("dense", [True, False])

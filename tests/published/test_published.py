@@ -62,6 +62,7 @@ def test_what_was_typed_stands_in_the_papers_text() -> None:
 def test_a_number_keeps_its_text_value_and_precision() -> None:
     printed = read("2.70×10^{11}")
     assert (printed.text, printed.value, printed.digits) == ("2.70×10^{11}", Decimal("2.70E11"), 3)
+    assert printed.plain == "2.70×10^11"
     assert read("8.70×10^8").value == 870_000_000
     assert (read("−0.48%").value, read("−0.48%").digits, read("−0.48%").percent) == (Decimal("-0.48"), 2, True)
     assert read("0.709").digits == 3
