@@ -13,6 +13,9 @@ import pytest
 from harness.data import Features, load_definition, locate, open_features
 from harness.spec import DatasetSpec
 
+# No test asks a model hub, however it is started.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
 SMALL_SYNTHETIC = {
     "name": "synthetic-small",
     "synthetic": {

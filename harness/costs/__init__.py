@@ -9,7 +9,7 @@ Models are counted in eval mode at batch size 1 and full length, and multiplied;
 computed one after another, as it is defined, not by the faster kernels that training uses.
 """
 
-from harness.costs.count import Costs, count
+from harness.costs.counting import Costs, count
 from harness.costs.runs import RunCounter
 from harness.costs.table import CostCell, CostRow, cost_cells, cost_row
 

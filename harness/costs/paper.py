@@ -142,10 +142,10 @@ def _step(module: Any, x: torch.Tensor, _y: Any) -> int:
 
 def _sequence(module: Any, x: torch.Tensor | PackedSequence, _y: Any) -> int:
     """Every utterance of a packed batch counts as long as the longest."""
-    rows, steps = (x.batch_sizes[0].item(), len(x.batch_sizes)) if isinstance(x, PackedSequence) else x.shape[:2]
+    rows, steps = (int(x.batch_sizes[0]), len(x.batch_sizes)) if isinstance(x, PackedSequence) else x.shape[:2]
     directions = 2 if module.bidirectional else 1
-    above = (module.num_layers - 1) * _cell(module, directions * module.hidden_size)
-    return int(rows) * int(steps) * directions * (_cell(module, module.input_size) + above)
+    above = int(module.num_layers - 1) * _cell(module, directions * module.hidden_size)
+    return rows * steps * directions * (_cell(module, module.input_size) + above)
 
 
 _RULES: Mapping[type[nn.Module], Rule] = {

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from harness import models
-from harness.costs.count import Costs, count
+from harness.costs.counting import Costs, count
 from harness.data.batching import Batch
 from harness.data.inputs import InputChoice
 from harness.models import text

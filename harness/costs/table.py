@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness import models
-from harness.costs.count import Costs
+from harness.costs.counting import Costs
 from harness.costs.runs import RunCounter
 from harness.models import text
 from harness.plan import Cell, Selection, load_datasets, make_plan, narrow

@@ -36,7 +36,9 @@ class Traced:
     uncounted : mapping
         How often each operation occurs that adds nothing to the count: elementwise ones, look-ups, copies.
     dropped : tuple of str
-        Modules with parameters that ran, but whose result nothing uses, so that the trace does not hold them.
+        Modules with parameters that ran, but whose result nothing ever uses, so that the trace does not hold them. (A
+        trace drops single calls as well: Graph-MFN-fg recombines its last cell states for nothing, and that call does
+        not count.)
     never_used : tuple of str
         Modules with parameters that took no part in the pass.
     unregistered : int

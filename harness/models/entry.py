@@ -57,7 +57,7 @@ class Site:
     """Where a modality's extractor sits in the built model.
 
     ``path`` is its dotted name, ``layout`` how it takes its input (see `harness.models.finegrained.Layout`),
-    ``width`` gives h, the width of its output, from the hyper-parameters, and ``rebuild`` makes a fresh extractor for
+    ``width`` gives h, the width of its output, and ``rebuild`` makes a fresh extractor for
     another input width (None: a standard layer, rebuilt by type). ``kernel`` says how the fine-grained method computes
     all groups at once: a name in `harness.models.grouped.KERNELS`, so that planning a suite imports no torch, or a
     callable such as those there (None: a standard layer, or one group after another).
@@ -65,7 +65,7 @@ class Site:
 
     path: str
     layout: Literal["features_last", "channels_first", "cell", "packed"]
-    width: Callable[[Hyper], int]
+    width: Callable[[Blueprint], int]
     rebuild: Callable[[nn.Module, int], nn.Module] | None = None
     kernel: str | Callable[..., torch.Tensor] | None = None
 

@@ -124,8 +124,8 @@ def _rebuild_subnet(module: nn.Module, width: int) -> nn.Module:
     return fresh
 
 
-def _hidden(position: int) -> Callable[[Hyper], int]:
-    return lambda hyper: int(hyper["hidden_dims"][position])
+def _hidden(position: int) -> Callable[[Blueprint], int]:
+    return lambda blueprint: int(blueprint.hyper["hidden_dims"][position])
 
 
 def _rebuild_auvi(module: nn.Module, width: int) -> nn.Module:
@@ -143,18 +143,28 @@ def _rebuild_auvi(module: nn.Module, width: int) -> nn.Module:
 
 
 _MLP_SITES: Mapping[NonVerbal, Site] = {
-    "audio": Site("Model.audio_subnet", "features_last", _hidden(1), _rebuild_subnet),
-    "vision": Site("Model.video_subnet", "features_last", _hidden(2), _rebuild_subnet),
+    "audio": Site("Model.audio_subnet", "features_last", _hidden(1), _rebuild_subnet, "subnet"),
+    "vision": Site("Model.video_subnet", "features_last", _hidden(2), _rebuild_subnet, "subnet"),
 }
 _CELL_SITES: Mapping[NonVerbal, Site] = {
     "audio": Site("Model.lstm_a", "cell", _hidden(1)),
     "vision": Site("Model.lstm_v", "cell", _hidden(2)),
 }
+
+
+def _projection(blueprint: Blueprint) -> int:
+    return int(blueprint.hyper["dst_feature_dim_nheads"][0])
+
+
 _CONV_SITES: Mapping[NonVerbal, Site] = {
-    "audio": Site("Model.proj_a", "channels_first", lambda hyper: int(hyper["dst_feature_dim_nheads"][0])),
-    "vision": Site("Model.proj_v", "channels_first", lambda hyper: int(hyper["dst_feature_dim_nheads"][0])),
+    "audio": Site("Model.proj_a", "channels_first", _projection),
+    "vision": Site("Model.proj_v", "channels_first", _projection),
 }
 _FEATURES = {"text": "Feature_t", "audio": "Feature_a", "vision": "Feature_v", "fusion": "Feature_f"}
+
+
+def _auvi_site(path: str, width: str) -> Site:
+    return Site(path, "features_last", lambda blueprint: int(blueprint.hyper[width]), _rebuild_auvi, "lstm_last")
 
 
 def _read_features(
@@ -271,8 +281,8 @@ ENTRIES: tuple[ModelEntry, ...] = (
         packs_by=lambda _hyper: "text",
         no_lone_sample="compares moments over the batch",
         sites={
-            "audio": Site("Model.arnn1", "packed", lambda hyper: 2 * int(hyper["widths"]["audio"])),
-            "vision": Site("Model.vrnn1", "packed", lambda hyper: 2 * int(hyper["widths"]["vision"])),
+            "audio": Site("Model.arnn1", "packed", lambda blueprint: 2 * blueprint.shapes.widths["audio"]),
+            "vision": Site("Model.vrnn1", "packed", lambda blueprint: 2 * blueprint.shapes.widths["vision"]),
         },
         taps=Taps(_read_misa, captured=("Model.fusion",)),
         notes=("As in MMSA, audio and vision are cut to the text length before the first recurrent layer.",),
@@ -291,8 +301,8 @@ ENTRIES: tuple[ModelEntry, ...] = (
         encoder_width="text_out",
         packs_by=lambda hyper: "text" if hyper["need_data_aligned"] else "lengths",
         sites={
-            "audio": Site("Model.audio_model", "features_last", lambda hyper: int(hyper["audio_out"]), _rebuild_auvi),
-            "vision": Site("Model.video_model", "features_last", lambda hyper: int(hyper["video_out"]), _rebuild_auvi),
+            "audio": _auvi_site("Model.audio_model", "audio_out"),
+            "vision": _auvi_site("Model.video_model", "video_out"),
         },
         taps=Taps(_read_features),
     ),

@@ -1,4 +1,4 @@
-"""Registry entries of the models that the MMSA package lacks and that are written here: ALMT and TMT.
+"""Registry entries of the models that the MMSA package lacks and that are written here: TETFN, ALMT and TMT.
 
 Nothing here imports torch before a model is built. Names of hyper-parameters follow MMSA's where it has one.
 """
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from harness.errors import InputError
+from harness.models import tetfn_entry
 from harness.models.entry import Blueprint, Hyper, ModelEntry, Site, Taps
 from harness.spec import NonVerbal, Shapes
 
@@ -188,6 +189,10 @@ def _check_tmt(hyper: Hyper, _shapes: Shapes, _split: tuple[NonVerbal, ...]) -> 
             _refuse("TMT", key, f"the weight of a loss must be 0 or more, got {hyper[key]!r}", "mend the value")
 
 
+def _hidden(blueprint: Blueprint) -> int:
+    return int(blueprint.hyper["hidden_dim"])
+
+
 _CAPPED = (
     "The first epoch runs at rate 0, as in the authors' scripts; stopping early on the validation loss, with patience "
     "counted after the warm-up, is the harness's choice: the scripts train for 200 epochs and look at the test set."
@@ -201,8 +206,8 @@ ALMT = ModelEntry(
     build=_build_almt,
     recipe="almt",
     sites={
-        "audio": Site("audio_embedding.project", "features_last", lambda hyper: int(hyper["hidden_dim"])),
-        "vision": Site("vision_embedding.project", "features_last", lambda hyper: int(hyper["hidden_dim"])),
+        "audio": Site("audio_embedding.project", "features_last", _hidden),
+        "vision": Site("vision_embedding.project", "features_last", _hidden),
     },
     taps=Taps(_read_almt),
     check=_check_almt,
@@ -220,8 +225,8 @@ TMT = ModelEntry(
     build=_build_tmt,
     recipe="tmt",
     sites={
-        "audio": Site("project_audio", "features_last", lambda hyper: int(hyper["hidden_dim"])),
-        "vision": Site("project_vision", "features_last", lambda hyper: int(hyper["hidden_dim"])),
+        "audio": Site("project_audio", "features_last", _hidden),
+        "vision": Site("project_vision", "features_last", _hidden),
     },
     taps=Taps(_read_tmt),
     check=_check_tmt,
@@ -231,4 +236,4 @@ TMT = ModelEntry(
         "choices: the authors' public scripts train classifiers on CH-SIMS.",
     ),
 )
-ENTRIES: tuple[ModelEntry, ...] = (ALMT, TMT)
+ENTRIES: tuple[ModelEntry, ...] = (tetfn_entry.ENTRY, ALMT, TMT)

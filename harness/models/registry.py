@@ -6,7 +6,7 @@ import random
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import InputError
-from harness.models import mmsa, own, tetfn_entry
+from harness.models import mmsa, own
 from harness.models.entry import Blueprint, ModelEntry
 from harness.models.hyper import Overrides, resolve
 from harness.spec import RunSpec, Shapes
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["blueprint_of", "build", "entry", "names", "resolve_hyper", "seed_everything"]
 
-_REGISTRY: dict[str, ModelEntry] = {e.name: e for e in (*mmsa.ENTRIES, tetfn_entry.ENTRY, *own.ENTRIES)}
+_REGISTRY: dict[str, ModelEntry] = {e.name: e for e in (*mmsa.ENTRIES, *own.ENTRIES)}
 
 
 def names() -> tuple[str, ...]:
@@ -101,10 +101,11 @@ def build(spec: RunSpec, device: str = "cpu", *, encoder: nn.Module | None = Non
             model,
             site.path,
             spec.data.groups[modality],
-            width=site.width({**spec.hyper, "widths": blueprint.shapes.widths}),
+            width=site.width(blueprint),
             layout=site.layout,
             options=spec.finegrained,
             rebuild=site.rebuild or resized,
+            kernel=site.kernel,
         )
     return model
 

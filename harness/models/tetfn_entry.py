@@ -162,6 +162,10 @@ def _check_width(width: int, heads: int) -> None:
         )
 
 
+def _width(blueprint: Blueprint) -> int:
+    return int(blueprint.hyper["dst_feature_dims"])
+
+
 ENTRY = ModelEntry(
     name="TETFN",
     subnets={"text": "BERT", "audio": "L-C", "vision": "L-C"},
@@ -170,12 +174,8 @@ ENTRY = ModelEntry(
     build=_build,
     recipe="tetfn",
     sites={
-        "audio": Site(
-            "audio_model", "features_last", lambda hyper: int(hyper["dst_feature_dims"]), _rebuild, kernel="lstm_conv"
-        ),
-        "vision": Site(
-            "video_model", "features_last", lambda hyper: int(hyper["dst_feature_dims"]), _rebuild, kernel="lstm_conv"
-        ),
+        "audio": Site("audio_model", "features_last", _width, _rebuild, kernel="lstm_conv"),
+        "vision": Site("video_model", "features_last", _width, _rebuild, kernel="lstm_conv"),
     },
     taps=Taps(_read),
     check=_check,

@@ -203,7 +203,7 @@ def test_three_factors_of_einsum_are_left_to_fvcore() -> None:
 
 def test_bert() -> None:
     """Four maps and two products of attention, two maps of the feed-forward part; the pooler's map is dropped."""
-    encoder = text.load(text.describe(EncoderChoice(random=BERT)), None)
+    encoder = text.load(text.describe(EncoderChoice(random=dict(BERT))), None)
     length, width, layers, inner = 7, 32, 2, 128
     tokens = torch.zeros(1, 3, length)
     tokens[:, 1] = 1.0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from harness.spec import RunSpec, Suite
 
 __all__ = ["BERT", "Packing", "Scene", "by_thop", "by_torch", "single_task", "small_spec"]
 
-BERT = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 50}
+BERT: Mapping[str, int] = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 50}
 SMALL = {
     "TFN": {"hidden_dims": [8, 6, 8], "text_out": 16},
     "MTFN": {"hidden_dims": [8, 6, 8], "text_out": 16},
@@ -44,7 +45,7 @@ def small_spec(model: str, variant: str = "original", *, like: str = "sims", **f
             "models": [model],
             "variants": [variant],
             "seeds": [1],
-            "text_encoder": {"random": BERT},
+            "text_encoder": {"random": dict(BERT)},
             "hyper": {model: SMALL.get(model, {})},
             **fields,
         }
@@ -69,12 +70,22 @@ def by_thop(model: nn.Module, *inputs: Any) -> tuple[int, int]:
 def by_torch(call: Callable[..., Any], *inputs: torch.Tensor) -> int:
     """Multiply-accumulates of the products that torch's own counter sees in a pass; it counts each one twice."""
     counter = FlopCounterMode(display=False)
-    # In one kernel the CPU's attention is unknown to it.
-    with torch.no_grad(), composite_attention(), sdpa_kernel(SDPBackend.MATH), counter:
+    with torch.no_grad(), _plain_kernels(), counter:
         call(*inputs)
     flops = counter.get_total_flops()
     assert flops % 2 == 0
     return flops // 2
+
+
+@contextmanager
+def _plain_kernels() -> Iterator[None]:
+    """Let attention and recurrent layers fall into products: torch's counter does not know the CPU's kernels."""
+    torch._C._set_mkldnn_enabled(False)  # its public form also sets what only Intel's GPUs have, and warns
+    try:
+        with composite_attention(), sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch._C._set_mkldnn_enabled(True)
 
 
 class Scene(nn.Module):

@@ -72,7 +72,7 @@ def split(entry: ModelEntry, model: nn.Module, blueprint: Blueprint, groups: Map
             model,
             site.path,
             named,
-            width=site.width(blueprint.hyper),
+            width=site.width(blueprint),
             layout="features_last",
             options=FineGrainedOptions(),
         )

@@ -81,68 +81,46 @@ class FrontEnd(nn.Module):
         return out
 
 
-LENGTHS = torch.tensor([3, 7, 1, 7, 4])
+LENGTHS = torch.tensor([3, 6, 1, 6, 4])
 # Name: how to build a copy, layout, kernel asked for, the kernel expected, x for a total width, further arguments.
 Case = tuple[Callable[[int], nn.Module], Layout, Any, Any, Callable[[int], torch.Tensor], tuple[Any, ...]]
+
+
+def one_step(d: int) -> torch.Tensor:
+    return torch.randn(5, d)
+
+
+def stepped(d: int) -> torch.Tensor:
+    return torch.randn(5, 7, d)
+
+
+def channels(d: int) -> torch.Tensor:
+    return torch.randn(5, d, 9)
+
+
+def strided(d: int) -> nn.Module:
+    return nn.Conv1d(d, 4, 3, stride=2, padding=1, dilation=2)
+
+
 CASES: dict[str, Case] = {
-    "linear": (lambda d: nn.Linear(d, 4), "features_last", None, grouped.linear, lambda d: torch.randn(5, 7, d), ()),
-    "linear, no bias": (
-        lambda d: nn.Linear(d, 4, bias=False),
-        "features_last",
-        None,
-        grouped.linear,
-        lambda d: torch.randn(5, 7, d),
-        (),
-    ),
-    "linear, one step": (
-        lambda d: nn.Linear(d, 4),
-        "features_last",
-        None,
-        grouped.linear,
-        lambda d: torch.randn(5, d),
-        (),
-    ),
-    "linear by columns": (
-        lambda d: nn.Linear(d, 24),
-        "features_last",
-        None,
-        grouped.linear,
-        lambda d: torch.randn(5, 7, d),
-        (),
-    ),
-    "conv": (
-        lambda d: nn.Conv1d(d, 4, 3, stride=2, padding=1, dilation=2),
-        "channels_first",
-        None,
-        grouped.conv,
-        lambda d: torch.randn(5, d, 9),
-        (),
-    ),
-    "conv, no bias": (
-        lambda d: nn.Conv1d(d, 4, 1, bias=False),
-        "channels_first",
-        None,
-        grouped.conv,
-        lambda d: torch.randn(5, d, 9),
-        (),
-    ),
-    "subnet": (SubNet, "features_last", "subnet", grouped.subnet, lambda d: torch.randn(6, d), ()),
-    "last state": (
-        LastState,
-        "features_last",
-        "lstm_last",
-        grouped.lstm_last,
-        lambda d: torch.randn(5, 9, d),
-        (LENGTHS,),
-    ),
-    "front end": (FrontEnd, "features_last", "lstm_conv", grouped.lstm_conv, lambda d: torch.randn(5, 7, d), ()),
+    "linear": (lambda d: nn.Linear(d, 4), "features_last", None, grouped.linear, stepped, ()),
+    "linear, no bias": (lambda d: nn.Linear(d, 4, bias=False), "features_last", None, grouped.linear, stepped, ()),
+    "linear, one step": (lambda d: nn.Linear(d, 4), "features_last", None, grouped.linear, one_step, ()),
+    "linear by columns": (lambda d: nn.Linear(d, 24), "features_last", None, grouped.linear, stepped, ()),
+    "columns, no bias": (lambda d: nn.Linear(d, 24, bias=False), "features_last", None, grouped.linear, stepped, ()),
+    "columns, one step": (lambda d: nn.Linear(d, 24), "features_last", None, grouped.linear, one_step, ()),
+    "conv": (strided, "channels_first", None, grouped.conv, channels, ()),
+    "conv, no bias": (lambda d: nn.Conv1d(d, 4, 1, bias=False), "channels_first", None, grouped.conv, channels, ()),
+    "subnet": (SubNet, "features_last", "subnet", grouped.subnet, one_step, ()),
+    "last state": (LastState, "features_last", "lstm_last", grouped.lstm_last, stepped, (LENGTHS,)),
+    "front end": (FrontEnd, "features_last", "lstm_conv", grouped.lstm_conv, stepped, ()),
 }
 
 
 def fine(case: str, widths: list[int], options: FineGrainedOptions) -> FineGrainedExtractor:
     build, layout, kernel, expected, _, _ = CASES[case]
     copies = [build(d) for d in widths]
-    h = 24 if "by columns" in case else 4
+    h = 24 if "columns" in case else 4
     module = FineGrainedExtractor(copies, widths, h, layout, options, kernel)
     assert module.kernel is expected
     return module

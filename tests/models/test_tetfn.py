@@ -78,7 +78,7 @@ def split(model: nn.Module, blueprint: Blueprint, groups: Mapping[NonVerbal, tup
             model,
             site.path,
             [(str(i), d) for i, d in enumerate(widths)],
-            width=site.width(blueprint.hyper),
+            width=site.width(blueprint),
             layout=site.layout,
             options=FineGrainedOptions(),
             rebuild=site.rebuild or rebuild_front_end,
