@@ -82,11 +82,12 @@ def run_once(spec: RunSpec, file: Path, checkpoint: Path) -> Run:
 def _arguments(spec: RunSpec, file: Path, checkpoint: Path) -> Any:
     """Return what `get_config_regression` and `MMSA_run` assemble, with the run's hyper-parameters."""
     from harness.models.mmsa import arguments
+    from harness.models.registry import blueprint_of
 
     key = spec.model.lower().replace("-", "_")
     if key == "mult":
         _mend_mult()
-    args = arguments(key, spec.hyper, spec.data.shapes, spec.task, "cpu", spec.data.hyperparameters)
+    args = arguments(key, blueprint_of(spec))
     args.update(featurePath=str(file), model_save_path=str(checkpoint), KeyEval="Loss", cur_seed=1)
     args.update(custom_feature=None, feature_T=None, feature_A=None, feature_V=None)
     return args

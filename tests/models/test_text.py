@@ -130,7 +130,8 @@ def test_half_precision_weights_are_widened(tmp_path: Path) -> None:
     from transformers import BertConfig, BertModel
 
     settings: dict[str, Any] = {**SMALL, "intermediate_size": 20}
-    BertModel(BertConfig(**settings)).half().save_pretrained(tmp_path / "half")
+    model: Any = BertModel(BertConfig(**settings))
+    model.half().save_pretrained(tmp_path / "half")
     located = text.locate(EncoderChoice(folder=str(tmp_path / "half")), download=False)
     encoder = text.load(located.spec, located.folder)
     assert {p.dtype for p in encoder.parameters()} == {torch.float32}
