@@ -25,10 +25,6 @@ from harness.training.recipes import make_recipe
 
 __all__ = ["RunCounter", "full_batch"]
 
-_NO_LONE_UTTERANCE = frozenset({"MLF-DNN", "MTFN", "MLMF"})
-"""Models whose text sub-network, as MMSA has it, loses the batch axis of a single utterance: counted over two and
-halved."""
-
 
 class RunCounter:
     """Counts runs, and remembers them and text encoders.
@@ -44,7 +40,8 @@ class RunCounter:
     def count(self, spec: RunSpec) -> Costs:
         """Count what one utterance of full length costs in a run's model."""
         if spec.run_id not in self._counted:
-            size = 2 if spec.model in _NO_LONE_UTTERANCE else 1
+            # The multi-task models of MMSA lose the batch axis of a single utterance: count two, and halve.
+            size = 1 if models.entry(spec.model).lone_evaluation else 2
             self._counted[spec.run_id] = self.count_batch(spec, size).shared_by(size)
         return self._counted[spec.run_id]
 

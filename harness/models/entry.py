@@ -115,6 +115,8 @@ class ModelEntry:
         Whether it is trained on labels per modality.
     no_lone_sample : str
         Why it cannot learn from a batch of one utterance; empty if it can.
+    lone_evaluation : bool
+        Whether it can evaluate a batch of one utterance.
     check : callable, optional
         Given hyper-parameters, shapes and the modalities to split, raises `InputError` where they cannot work together.
     notes : tuple of str
@@ -133,5 +135,6 @@ class ModelEntry:
     encoder_width: str = ""
     unimodal_labels: bool = False
     no_lone_sample: str = ""
+    lone_evaluation: bool = True
     check: Callable[[Hyper, Shapes, tuple[NonVerbal, ...]], None] | None = None
     notes: tuple[str, ...] = field(default=())

@@ -239,7 +239,9 @@ def _mlp_entry(name: str, key: str, recipe: str, **settings: Any) -> ModelEntry:
 
 
 def _multi_task_entry(name: str, key: str, **settings: Any) -> ModelEntry:
-    return _mlp_entry(name, key, key, tasks=("classification",), unimodal_labels=True, **settings)
+    return _mlp_entry(
+        name, key, key, tasks=("classification",), unimodal_labels=True, lone_evaluation=False, **settings
+    )
 
 
 ENTRIES: tuple[ModelEntry, ...] = (

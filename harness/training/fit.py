@@ -31,11 +31,15 @@ def check_features(spec: RunSpec, features: Features) -> None:
         unimodal_labels=entry.unimodal_labels,
         encoder=spec.text_encoder,
     )
-    samples, batch = len(features.splits["train"]), spec.hyper["batch_size"]
-    if entry.no_lone_sample and samples % batch == 1:
-        raise InputError(
-            f"{spec.model} {entry.no_lone_sample}, and {samples} training utterances in batches of {batch} leave "
-            "a last batch of one",
-            where=f"hyper.{spec.model}.batch_size",
-            hint="choose another batch size",
-        )
+    reasons = {"train": entry.no_lone_sample}
+    if not entry.lone_evaluation:
+        reasons |= dict.fromkeys(("valid", "test"), "fails on a single utterance, as in MMSA")
+    for split, reason in reasons.items():
+        samples, batch = len(features.splits[split]), spec.hyper["batch_size"]
+        if reason and samples % batch == 1:
+            raise InputError(
+                f"{spec.model} {reason}, and {samples} {split} utterances in batches of {batch} leave a last batch "
+                "of one",
+                where=f"hyper.{spec.model}.batch_size",
+                hint="choose another batch size",
+            )
