@@ -34,6 +34,7 @@ SMALL_HYPER: Mapping[str, Mapping[str, Any]] = {
     "MTFN": {"hidden_dims": [16, 8, 12], "text_out": 10, "post_fusion_dim": 12},
     "MLMF": {"hidden_dims": [16, 8, 12]},
     "Self-MM": {"update_epochs": 2},
+    "TETFN": {"update_epochs": 2, "conv1d_kernel_size_a": 3},
 }
 """Small networks where a default would make a test of minutes."""
 

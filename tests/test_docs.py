@@ -58,7 +58,12 @@ def test_suites_and_data_sets_that_are_named_exist() -> None:
 
 
 def test_examples_are_valid() -> None:
-    suite, dataset = (yaml.safe_load(block) for block in blocks("yaml"))
+    encoders, suite, dataset = blocks("yaml")
+    forms = [yaml.safe_load(line) for line in encoders.splitlines()]
+    assert len(forms) == 3
+    for form in forms:
+        assert validate(Suite, {"name": "t", "datasets": "sims", "models": "ALMT", **form}, where="README").text_encoder
+    suite, dataset = yaml.safe_load(suite), yaml.safe_load(dataset)
     assert validate(Suite, suite, where="README").name == "my-suite"
     assert validate(DatasetSpec, dataset, where="README").splits("fg") == ("audio",)
 

@@ -38,8 +38,8 @@ def with_samples(features: Features, name: str, count: int) -> Features:
     [
         ("LF-DNN", "train", "normalises over the batch"),
         ("MISA", "train", "compares moments over the batch"),
-        ("MTFN", "valid", "fails on a single utterance"),
-        ("MLMF", "test", "fails on a single utterance"),
+        ("MTFN", "valid", "fails on a single utterance, as in MMSA"),
+        ("MLMF", "test", "fails on a single utterance, as in MMSA"),
     ],
 )
 def test_a_lone_utterance_that_a_model_cannot_take(small_synthetic: Small, model: str, split: str, reason: str) -> None:
