@@ -129,7 +129,7 @@ def _run(
     del executor  # there is one so far, and typer has checked its name
     folders = Folders.resolve(data_dir, runs_dir, reports_dir, cache_dir)
     pick = _selection(models, variants, seeds, datasets)
-    planned = workflow.plan_suite(suite, pick, folders, need_data=True)
+    planned = workflow.plan_suite(suite, pick, folders, need_data=True, download=not dry_run)
     if dry_run:
         _dry_run(planned, workers, how, retry_failed=retry_failed)
         return
@@ -191,7 +191,8 @@ def _mention_outdated(planned: Planned) -> None:
     """Say where records went that a change of sources or data has put out of date."""
     if count := workflow.outdated(planned):
         err.print(
-            f"{count} missing run(s) have records from other sources, data or hyper-parameters: those do not count",
+            f"{count} missing run(s) have records from other sources, data, text encoders or hyper-parameters: those "
+            "do not count",
             soft_wrap=True,
         )
 

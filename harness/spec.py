@@ -212,8 +212,8 @@ class EncoderChoice(_Frozen):
     out is as in BERT-base.
     """
 
-    hub: str | None = None
-    folder: str | None = None
+    hub: Annotated[str, Field(min_length=1)] | None = None
+    folder: Annotated[str, Field(min_length=1)] | None = None
     random: dict[str, int | float] | None = None
 
     @model_validator(mode="after")
@@ -233,6 +233,8 @@ class EncoderChoice(_Frozen):
 
 def _encoder_choices(value: Any) -> Any:
     """Let a suite name one text encoder for all languages, in the long form or the short one."""
+    if value is None:
+        return {}
     if isinstance(value, str):
         return {"*": EncoderChoice.parse(value)}
     if isinstance(value, dict):
@@ -306,6 +308,12 @@ class RunSpec(_Frozen):
             del asked["text_encoder"]["name"]
         canonical = json.dumps(asked, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Copy with changes; the copy works its address out anew."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied.__dict__.pop("run_id", None)
+        return copied
 
     @property
     def split(self) -> tuple[NonVerbal, ...]:

@@ -79,7 +79,9 @@ class Planned:
     encoders: dict[str, Path]
 
 
-def plan_suite(ref: str, pick: Selection, folders: Folders, *, need_data: bool) -> Planned:
+def plan_suite(
+    ref: str, pick: Selection, folders: Folders, *, need_data: bool, download: bool | None = None
+) -> Planned:
     """Load a suite, narrow it, find its feature files and expand it.
 
     Parameters
@@ -93,6 +95,8 @@ def plan_suite(ref: str, pick: Selection, folders: Folders, *, need_data: bool) 
     need_data : bool
         Whether a missing feature file is an error; without it, the SHA-256 comes from the definition or from the
         records that exist, so that a report can be rendered where the data is not.
+    download : bool, optional
+        Whether a model hub may be asked for a text encoder, and a missing one is an error; as `need_data` unless given.
 
     Raises
     ------
@@ -120,10 +124,11 @@ def plan_suite(ref: str, pick: Selection, folders: Folders, *, need_data: bool) 
 
     def encoder_of(choice: EncoderChoice) -> TextEncoder:
         choice = text.choose(choice, os.environ.get(text.VARIABLE))
+        needed = need_data if download is None else download
         try:
-            found = text.locate(choice, base, download=need_data)
+            found = text.locate(choice, base, download=needed, sha256_of=lambda path: fingerprint(path, folders.cache))
         except InputError:
-            if need_data:
+            if needed:
                 raise
             return _remembered_encoder(choice, base, store)
         if found.folder and found.spec.sha256:
@@ -138,13 +143,18 @@ def plan_suite(ref: str, pick: Selection, folders: Folders, *, need_data: bool) 
 
 def _remembered_encoder(choice: EncoderChoice, base: Path, store: RunStore) -> TextEncoder:
     """Say what is known of an encoder that is not here: from the records, if they all name the same one."""
-    described = text.describe(choice, base)
+    named = text.unread(choice)
     seen = {
         found.model_dump_json(): found
         for record in store.records()
-        if (found := record.spec.text_encoder) is not None and found.name == described.name
+        if (found := record.spec.text_encoder) is not None and found.name == named.name
     }
-    return next(iter(seen.values())) if len(seen) == 1 else described
+    if len(seen) == 1:
+        return next(iter(seen.values()))
+    try:
+        return text.describe(choice, base)
+    except InputError:
+        return named
 
 
 def _remembered(dataset: DatasetSpec, setting: SettingName, store: RunStore, error: DataError) -> str:

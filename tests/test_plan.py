@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import InputError
+from harness.models import text
 from harness.plan import Plan, Selection, load_datasets, make_plan, narrow
-from harness.spec import VARIANTS, RunSpec, Suite
+from harness.spec import VARIANTS, EncoderChoice, RunSpec, Suite
 from harness.suites import load_suite, shipped
 from tests.helpers import make_spec
 
@@ -242,7 +243,7 @@ def test_an_encoders_weights_are_part_of_the_address_and_its_name_is_not() -> No
     assert encoder is not None
 
     def address(**changes: Any) -> str:
-        return RunSpec.model_validate({**run.model_dump(), "text_encoder": encoder.model_copy(update=changes)}).run_id
+        return run.model_copy(update={"text_encoder": encoder.model_copy(update=changes)}).run_id
 
     assert address(name="elsewhere") == run.run_id
     assert address(sha256="1" * 64) != run.run_id
@@ -252,3 +253,37 @@ def test_an_encoders_weights_are_part_of_the_address_and_its_name_is_not() -> No
 def test_models_of_unimodal_labels_need_them() -> None:
     plan = expand(datasets=("sims", "mosei"), models=("MTFN", "LMF"), tasks=("classification",))
     assert {c.dataset.name for c in plan.cells if c.runs and c.model == "MTFN"} == {"sims"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"text_encoder": {"zn": "random"}}, "no data set of the suite is in 'zn'.*did you mean 'zh'"),
+        ({"models": ["Self-MM"], "hyper": {"Self-MM": {"text_out": 7}}}, "text_out is the width of the text encoder"),
+        ({"models": ["MISA"], "hyper": {"MISA": {"hidden_size": 25}}}, "two heads"),
+        ({"models": ["MISA"], "hyper": {"MISA": {"rnncell": "nonsense"}}}, "unknown recurrent cell"),
+        ({"models": ["MulT"], "hyper": {"MulT": {"dst_feature_dim_nheads": [50, 7]}}}, "7 attention heads"),
+        ({"models": ["Self-MM"], "hyper": {"Self-MM": {"need_data_aligned": True}}}, "they are not aligned"),
+    ],
+)
+def test_choices_that_cannot_go_together(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        expand(**fields)
+
+
+def test_one_pretrained_encoder_reads_one_language() -> None:
+    suite = Suite(name="t", datasets=("mosei", "sims"), models=("ALMT",), seeds=(1,))
+    datasets = load_datasets(suite, Path())
+    same = text.describe(EncoderChoice(hub="bert-base-uncased")).model_copy(update={"sha256": "1" * 64})
+    with pytest.raises(InputError, match="bert-base-uncased would read data sets in en and zh"):
+        make_plan(suite, datasets, lambda _dataset, _setting: SHA, lambda _choice: same)
+    said = {"en": EncoderChoice(hub="multilingual"), "zh": EncoderChoice(hub="multilingual")}
+    named = suite.model_copy(update={"text_encoder": said})
+    assert make_plan(named, datasets, lambda _dataset, _setting: SHA, lambda _choice: same).runs
+
+
+def test_a_changed_copy_has_an_address_of_its_own() -> None:
+    run = expand().runs[0]
+    assert run.run_id
+    assert run.model_copy(update={"seed": 77}).run_id != run.run_id
+    assert run.model_copy().run_id == run.run_id

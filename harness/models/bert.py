@@ -35,6 +35,7 @@ class BertEncoder(nn.Module):
         self.model = model
         self.width = width
         self.finetune = finetune
+        model.requires_grad_(finetune)
 
     def forward(self, text: torch.Tensor) -> torch.Tensor:
         """Map (B, 3, L), rows token ids, attention mask and segment ids, to hidden states (B, L, width)."""
@@ -64,12 +65,18 @@ def pretrained_encoder(spec: TextEncoder, folder: Path, finetune: bool = True) -
         If they cannot be read, or do not fit the folder's configuration.
     """
     from safetensors import SafetensorError
-    from transformers import BertModel
+    from transformers import BertConfig, BertModel
 
+    settings: dict[str, Any] = dict(spec.config)
     try:
         with _quiet():
+            # By the spec and not by all that the folder's config.json says: the spec is what identifies a run.
             loaded: Any = BertModel.from_pretrained(
-                str(folder), local_files_only=True, output_loading_info=True, weights_only=True
+                str(folder),
+                config=BertConfig(**settings),
+                local_files_only=True,
+                output_loading_info=True,
+                weights_only=True,
             )
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError, UnpicklingError) as error:
         raise InputError(

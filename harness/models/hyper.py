@@ -7,6 +7,7 @@ A suite addresses overrides by section: ``*`` (every model that has the key), ``
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
@@ -17,8 +18,24 @@ __all__ = ["Overrides", "resolve"]
 
 Overrides = Mapping[str, Mapping[str, Any]]
 _AT_LEAST_ONE = frozenset({"batch_size", "early_stop", "update_epochs", "rank", "nlevels", "memsize", "windowsize"})
-_RATES = ("learning_rate", "factor_lr")
-_NOT_NEGATIVE = ("weight_decay", "patience")
+_SIZES = re.compile(r"(_dims?|_size|_out|_depth|_tokens|_count|_layers|heads|_positions|_epochs)$|kernel_size")
+_NO_SIZES = frozenset({"warm_up_epochs"})
+_LOSS_WEIGHTS = frozenset({"M", "T", "A", "V", "alpha", "beta", "delta"})
+_ENCODER = "name the text encoder in the suite's text_encoder instead"
+_REFERENCE = "the model's code takes it as it is: leave it out"
+_FIXED: Mapping[str, str] = {
+    "use_bert": _REFERENCE,
+    "use_bert_finetune": _REFERENCE,
+    "transformers": _ENCODER,
+    "pretrained": _ENCODER,
+    "need_normalized": _REFERENCE,
+    "need_model_aligned": _REFERENCE,
+    "use_cmd_sim": "the adversarial loss that takes its place cannot run in MMSA's trainer either: leave it out",
+    "save_labels": "it changes no number and nothing reads it: leave it out",
+    "a_lstm_layers": _REFERENCE,
+    "v_lstm_layers": _REFERENCE,
+}
+"""Keys of configurations that no suite may change, and what to do instead."""
 
 
 def resolve(defaults: Mapping[str, Any], name: str, overrides: Overrides, dataset: str) -> dict[str, Any]:
@@ -70,9 +87,11 @@ def _override(key: str, old: Any, new: Any, where: str) -> Any:
     if isinstance(old, bool) or not isinstance(old, (int, float)):
         if type(new) is not type(old):
             _refuse(old, new, where)
+        _check_fixed(key, old, new, where)
         return new
     if isinstance(new, bool) or not isinstance(new, (int, float)) or (isinstance(new, float) and isinstance(old, int)):
         _refuse(old, new, where)
+    _check_fixed(key, old, new, where)
     _check_range(key, new, where)
     return float(new) if isinstance(old, float) else new
 
@@ -95,17 +114,34 @@ def _refuse(old: Any, new: Any, where: str) -> NoReturn:
     raise InputError(f"expected something like {old!r}, got {new!r}", where=where, hint=hint)
 
 
+def _check_fixed(key: str, old: Any, new: Any, where: str) -> None:
+    if key in _FIXED and new != old:
+        raise InputError(f"{key} cannot be changed from {old!r} to {new!r}", where=where, hint=_FIXED[key])
+
+
 def _check_range(key: str, value: float, where: str) -> None:
     if not math.isfinite(value):
         raise InputError(f"not a finite number: {value!r}", where=where, hint="give a finite one")
-    wanted = ""
-    if key in _AT_LEAST_ONE and value < 1:
-        wanted = "1 or more"
-    elif key in _RATES and value <= 0:
-        wanted = "more than 0"
-    elif key in _NOT_NEGATIVE and value < 0:
-        wanted = "0 or more"
-    elif ("drop" in key or key == "dropouts") and not 0 <= value <= 1:
-        wanted = "between 0 and 1"
-    if wanted:
+    if wanted := _wanted(key, value):
         raise InputError(f"{key} must be {wanted}, got {value!r}", where=where, hint="mend the value")
+
+
+def _wanted(key: str, value: float) -> str:
+    """Return the range that `value` is outside of, or nothing."""
+    rules = (
+        (key.startswith("learning_rate") or key in ("factor_lr", "H"), value > 0, "more than 0"),
+        (key == "grad_clip", value > 0 or value == -1, "more than 0, or -1 for none"),
+        ("drop" in key, 0 <= value <= 1, "between 0 and 1"),
+        (_is_size(key), value >= 1, "1 or more"),
+        (_is_weight(key), value >= 0, "0 or more"),
+    )
+    return next((wanted for applies, holds, wanted in rules if applies and not holds), "")
+
+
+def _is_size(key: str) -> bool:
+    return key in _AT_LEAST_ONE or (key not in _NO_SIZES and _SIZES.search(key) is not None)
+
+
+def _is_weight(key: str) -> bool:
+    named = key in _LOSS_WEIGHTS or key in ("patience", *_NO_SIZES)
+    return named or "weight_decay" in key or key.endswith("_weight")

@@ -106,6 +106,8 @@ def _build_misa(blueprint: Blueprint) -> nn.Module:
 def _encoder_in_place(key: str, encoder: nn.Module | None) -> Iterator[None]:
     """While a model is built, give it this text encoder where it would load one by name, tokenizer and all."""
     if encoder is None:
+        if key in _READS_TOKENS:
+            raise ValueError(f"{key} needs a text encoder: MMSA would ask the model hub for one")
         yield
         return
     module: Any = importlib.import_module(f"MMSA.models.{_READS_TOKENS[key]}")
@@ -208,7 +210,13 @@ def _check_mult(hyper: Hyper, shapes: Shapes, split: tuple[NonVerbal, ...]) -> N
                 where=f"hyper.MulT.conv1d_kernel_size_{letter}",
                 hint=f"set it to {length} or less in the suite",
             )
-    width = hyper["dst_feature_dim_nheads"][0]
+    width, heads = hyper["dst_feature_dim_nheads"]
+    if width % heads:
+        raise InputError(
+            f"{heads} attention heads do not divide a width of {width}",
+            where="hyper.MulT.dst_feature_dim_nheads",
+            hint="choose a number of heads that divides the width",
+        )
     for site in split:
         if shapes.widths[site] == width:
             raise InputError(
@@ -216,6 +224,30 @@ def _check_mult(hyper: Hyper, shapes: Shapes, split: tuple[NonVerbal, ...]) -> N
                 where="hyper.MulT.dst_feature_dim_nheads",
                 hint="choose another projection width in the suite",
             )
+
+
+def _check_misa(hyper: Hyper, _shapes: Shapes, _split: tuple[NonVerbal, ...]) -> None:
+    if hyper["hidden_size"] % 2:
+        raise InputError(
+            f"MISA's transformer has two heads, which do not divide a width of {hyper['hidden_size']}",
+            where="hyper.MISA.hidden_size",
+            hint="choose an even width",
+        )
+    if hyper["rnncell"] not in ("lstm", "gru"):
+        raise InputError(
+            f"unknown recurrent cell '{hyper['rnncell']}'", where="hyper.MISA.rnncell", hint="choose lstm or gru"
+        )
+
+
+def _check_self_mm(hyper: Hyper, shapes: Shapes, _split: tuple[NonVerbal, ...]) -> None:
+    lengths = shapes.lengths
+    if hyper["need_data_aligned"] and len(set(lengths.values())) > 1:
+        raise InputError(
+            "Self-MM would pack audio and vision by the text lengths, and they are not aligned: "
+            f"{lengths['text']}, {lengths['audio']} and {lengths['vision']} steps",
+            where="hyper.Self-MM.need_data_aligned",
+            hint="leave it false where the data set has no aligned file",
+        )
 
 
 _BOTH: tuple[Task, ...] = ("regression", "classification")
@@ -287,6 +319,7 @@ ENTRIES: tuple[ModelEntry, ...] = (
             "vision": Site("Model.vrnn1", "packed", lambda blueprint: 2 * blueprint.shapes.widths["vision"]),
         },
         taps=Taps(_read_misa, captured=("Model.fusion",)),
+        check=_check_misa,
         notes=("As in MMSA, audio and vision are cut to the text length before the first recurrent layer.",),
     ),
     _multi_task_entry("MLF-DNN", "mlf_dnn"),
@@ -307,5 +340,6 @@ ENTRIES: tuple[ModelEntry, ...] = (
             "vision": _auvi_site("Model.video_model", "video_out"),
         },
         taps=Taps(_read_features),
+        check=_check_self_mm,
     ),
 )

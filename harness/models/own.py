@@ -84,31 +84,6 @@ _COLUMNS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
 }
 """What differs between data sets: CH-SIMS comes unaligned and in Chinese, and ALMT fuses less deeply on MOSI."""
 
-_ALMT_SIZES = (
-    "hidden_dim",
-    "token_count",
-    "num_heads",
-    "head_dim",
-    "mlp_dim",
-    "embedding_depth",
-    "hyper_depth",
-    "hyper_head_dim",
-    "fusion_depth",
-)
-_TMT_SIZES = (
-    "hidden_dim",
-    "shared_tokens",
-    "specific_tokens",
-    "num_heads",
-    "head_dim",
-    "joint_depth",
-    "joint_mlp_dim",
-    "mutual_depth",
-    "mutual_mlp_dim",
-    "mutual_positions",
-    "post_fusion_dim",
-)
-
 
 def _defaults(name: str, common: Mapping[str, Any], column: str) -> dict[str, Any] | None:
     columns = _COLUMNS[name]
@@ -147,14 +122,7 @@ def _refuse(name: str, key: str, problem: str, hint: str) -> NoReturn:
     raise InputError(problem, where=f"hyper.{name}.{key}", hint=hint)
 
 
-def _check_common(name: str, hyper: Hyper, sizes: tuple[str, ...]) -> None:
-    for key in sizes:
-        if hyper[key] < 1:
-            _refuse(name, key, f"{key} must be 1 or more, got {hyper[key]!r}", "mend the value")
-    if hyper["need_normalized"]:
-        _refuse(name, "need_normalized", f"{name} reads sequences, not their means", "leave it false")
-    if hyper["warm_up_epochs"] < 0:
-        _refuse(name, "warm_up_epochs", f"cannot warm up for {hyper['warm_up_epochs']} epochs", "give 0 or more")
+def _check_schedule(name: str, hyper: Hyper) -> None:
     if hyper["schedule_epochs"] <= hyper["warm_up_epochs"]:
         _refuse(
             name,
@@ -165,15 +133,11 @@ def _check_common(name: str, hyper: Hyper, sizes: tuple[str, ...]) -> None:
 
 
 def _check_almt(hyper: Hyper, _shapes: Shapes, _split: tuple[NonVerbal, ...]) -> None:
-    _check_common("ALMT", hyper, _ALMT_SIZES)
-    if not hyper["use_bert"]:
-        _refuse("ALMT", "use_bert", "ALMT has a text encoder and cannot read ready text features", "leave it true")
+    _check_schedule("ALMT", hyper)
 
 
 def _check_tmt(hyper: Hyper, _shapes: Shapes, _split: tuple[NonVerbal, ...]) -> None:
-    _check_common("TMT", hyper, _TMT_SIZES)
-    if hyper["use_bert"]:
-        _refuse("TMT", "use_bert", "TMT reads ready text features and has no text encoder", "leave it false")
+    _check_schedule("TMT", hyper)
     tokens = max(hyper["shared_tokens"], 3 * hyper["specific_tokens"])
     if hyper["mutual_positions"] < tokens:
         _refuse(
@@ -184,9 +148,6 @@ def _check_tmt(hyper: Hyper, _shapes: Shapes, _split: tuple[NonVerbal, ...]) -> 
         )
     if hyper["task_loss"] not in ("l1", "mse"):
         _refuse("TMT", "task_loss", f"unknown loss '{hyper['task_loss']}'", "choose l1 or mse")
-    for key in ("alpha", "beta", "delta"):
-        if hyper[key] < 0:
-            _refuse("TMT", key, f"the weight of a loss must be 0 or more, got {hyper[key]!r}", "mend the value")
 
 
 def _hidden(blueprint: Blueprint) -> int:

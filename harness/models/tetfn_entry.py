@@ -84,23 +84,6 @@ _COLUMNS: Mapping[str, Mapping[str, Any]] = {
         "post_video_dropout": 0.0,
     },
 }
-_SIZES = (
-    "dst_feature_dims",
-    "nheads",
-    "conv1d_kernel_size_l",
-    "conv1d_kernel_size_a",
-    "a_lstm_hidden_size",
-    "v_lstm_hidden_size",
-    "post_fusion_dim",
-    "post_text_dim",
-    "post_audio_dim",
-    "post_video_dim",
-)
-_SWITCHES = (
-    ("use_bert", True, "TETFN has a text encoder and cannot read ready text features"),
-    ("need_normalized", False, "TETFN reads sequences, not their means"),
-    ("need_model_aligned", False, "TETFN pools audio and vision itself"),
-)
 
 
 def _defaults(column: str) -> dict[str, Any] | None:
@@ -131,14 +114,6 @@ def _refuse(key: str, problem: str, hint: str) -> NoReturn:
 
 
 def _check(hyper: Hyper, shapes: Shapes, _split: tuple[NonVerbal, ...]) -> None:
-    for key, wanted, reason in _SWITCHES:
-        if hyper[key] is not wanted:
-            _refuse(key, reason, f"leave it {str(wanted).lower()}")
-    for key in _SIZES:
-        if hyper[key] < 1:
-            _refuse(key, f"{key} must be 1 or more, got {hyper[key]!r}", "mend the value")
-    if hyper["H"] <= 0:
-        _refuse("H", f"pseudo-labels are clamped to [-H, H], and H is {hyper['H']!r}", "give it more than 0")
     _check_width(hyper["dst_feature_dims"], hyper["nheads"])
     # Audio and vision have as many steps as text once they are pooled.
     steps = shapes.lengths["text"]

@@ -7,12 +7,11 @@ tokenizer is needed.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +23,7 @@ from harness.yamlfile import suggest
 if TYPE_CHECKING:
     from harness.models.bert import BertEncoder
 
-__all__ = ["VARIABLE", "Located", "choose", "describe", "load", "locate"]
+__all__ = ["UNREAD", "VARIABLE", "Located", "choose", "describe", "load", "locate", "unread"]
 
 VARIABLE = "HARNESS_BERT"
 """Environment variable that takes the place of a suite's text encoder, or holds a folder of encoders by hub name."""
@@ -102,15 +101,42 @@ def describe(choice: EncoderChoice, base: Path | None = None) -> TextEncoder:
         return TextEncoder(name=name, sha256=None, config=config)
     if choice.folder is not None:
         folder = _folder(choice.folder, base)
-        return TextEncoder(name=folder.name, sha256=UNREAD, config=_read_config(folder))
+        return TextEncoder(name=name_of(choice), sha256=UNREAD, config=_read_config(folder))
     assert choice.hub is not None, "a choice names one of three"
     if choice.hub in _PUBLISHED:
         return TextEncoder(name=choice.hub, sha256=UNREAD, config={**_BASE, **_PUBLISHED[choice.hub]})
     return TextEncoder(name=choice.hub, sha256=UNREAD, config=_read_config(_from_hub(choice.hub, download=False)))
 
 
-def locate(choice: EncoderChoice, base: Path | None = None, *, download: bool) -> Located:
+def name_of(choice: EncoderChoice) -> str:
+    """Return the name under which records know an encoder that is not random."""
+    return choice.hub or Path(choice.folder or "").name
+
+
+def unread(choice: EncoderChoice) -> TextEncoder:
+    """Stand in for an encoder of which nothing but its name is known."""
+    return TextEncoder(name=name_of(choice), sha256=UNREAD, config=dict(_BASE))
+
+
+def locate(
+    choice: EncoderChoice,
+    base: Path | None = None,
+    *,
+    download: bool,
+    sha256_of: Callable[[Path], str] | None = None,
+) -> Located:
     """Find an encoder and the SHA-256 of its weights, from the hub if it may be asked.
+
+    Parameters
+    ----------
+    choice : EncoderChoice
+        Where it comes from.
+    base : Path, optional
+        Where relative folders start.
+    download : bool
+        Whether the hub may be asked for what is not on disk.
+    sha256_of : callable, optional
+        Hashes a file, or remembers its hash.
 
     Raises
     ------
@@ -120,15 +146,13 @@ def locate(choice: EncoderChoice, base: Path | None = None, *, download: bool) -
     if choice.random is not None:
         return Located(describe(choice), None)
     if choice.folder is not None:
-        folder, name = _folder(choice.folder, base), None
+        folder = _folder(choice.folder, base)
     else:
         assert choice.hub is not None, "a choice names one of three"
-        folder, name = _from_hub(choice.hub, download=download), choice.hub
+        folder = _from_hub(choice.hub, download=download)
     config = _read_config(folder)
-    weights = _weights(folder)
-    stat = weights.stat()
-    sha256 = _hash(str(weights), stat.st_size, stat.st_mtime_ns)
-    return Located(TextEncoder(name=name or folder.name, sha256=sha256, config=config), folder)
+    sha256 = (sha256_of or _hash)(_weights(folder))
+    return Located(TextEncoder(name=name_of(choice), sha256=sha256, config=config), folder)
 
 
 def load(spec: TextEncoder, folder: Path | None, *, finetune: bool = True) -> BertEncoder:
@@ -152,9 +176,7 @@ def _random_config(given: Mapping[str, int | float]) -> dict[str, int | float | 
             raise InputError(
                 f"a BERT has no '{key}'{suggest(key, numbers)}", where=where, hint=f"known: {', '.join(numbers)}"
             )
-        whole = isinstance(_BASE[key], int)
-        if not math.isfinite(value) or value < (1 if whole else 0) or (whole and value != int(value)):
-            wanted = "a whole number from 1" if whole else "0 or more"
+        if wanted := _wanted(key, value):
             raise InputError(f"expected {wanted}, got {value!r}", where=where, hint="mend the value")
     config = {**_BASE, **given}
     width, heads = int(config["hidden_size"]), int(config["num_attention_heads"])
@@ -168,7 +190,23 @@ def _random_config(given: Mapping[str, int | float]) -> dict[str, int | float | 
             where="text_encoder.random.num_attention_heads",
             hint="choose a number of heads that divides hidden_size",
         )
-    return {key: int(value) if isinstance(_BASE[key], int) else value for key, value in config.items()}
+    return _typed(config)
+
+
+def _wanted(key: str, value: Any) -> str:
+    """Say what a number of a configuration should be, if it is not that."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
+        return "a number"
+    if isinstance(_BASE[key], int):
+        return "" if value >= 1 and value == int(value) else "a whole number from 1"
+    if key.endswith("_prob"):
+        return "" if 0 <= value <= 1 else "a number between 0 and 1"
+    return "" if value > 0 else "a number above 0"
+
+
+def _typed(config: Mapping[str, Any]) -> dict[str, int | float | str]:
+    """Give every value the kind that it has in BERT-base, so that 0 and 0.0 are the same configuration."""
+    return {key: type(base)(config[key]) for key, base in _BASE.items()}
 
 
 def _folder(text: str, base: Path | None) -> Path:
@@ -194,7 +232,11 @@ def _read_config(folder: Path) -> dict[str, int | float | str]:
             where=str(path),
             hint="use a model whose config.json says model_type bert",
         )
-    return {key: config.get(key, value) for key, value in _BASE.items()}
+    found = {key: config.get(key, value) for key, value in _BASE.items()}
+    for key, value in found.items():
+        if not isinstance(_BASE[key], str) and (wanted := _wanted(key, value)):
+            raise InputError(f"{key}: expected {wanted}, got {value!r}", where=str(path), hint="get the file anew")
+    return _typed(found)
 
 
 def _weights(folder: Path) -> Path:
@@ -206,9 +248,8 @@ def _weights(folder: Path) -> Path:
     )
 
 
-@functools.cache
-def _hash(path: str, _size: int, _modified: int) -> str:
-    with Path(path).open("rb") as file:
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

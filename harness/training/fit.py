@@ -19,7 +19,7 @@ def check_features(spec: RunSpec, features: Features) -> None:
     DataError
         If the file lacks something that the run reads, or holds what its text encoder cannot read.
     InputError
-        If the batch size leaves a batch of one to a model that cannot learn from it.
+        If the batch size leaves a batch of one to a model that cannot take it, or the run would never learn.
     """
     entry = models.entry(spec.model)
     require(
@@ -31,6 +31,7 @@ def check_features(spec: RunSpec, features: Features) -> None:
         unimodal_labels=entry.unimodal_labels,
         encoder=spec.text_encoder,
     )
+    _check_steps(spec, len(features.splits["train"]))
     reasons = {"train": entry.no_lone_sample}
     if not entry.lone_evaluation:
         reasons |= dict.fromkeys(("valid", "test"), "fails on a single utterance, as in MMSA")
@@ -43,3 +44,20 @@ def check_features(spec: RunSpec, features: Features) -> None:
                 where=f"hyper.{spec.model}.batch_size",
                 hint="choose another batch size",
             )
+
+
+def _check_steps(spec: RunSpec, samples: int) -> None:
+    """Find runs whose optimiser would never move anything."""
+    batches, summed = -(-samples // spec.hyper["batch_size"]), spec.hyper.get("update_epochs", 1)
+    if batches < summed:
+        raise InputError(
+            f"{spec.model} would never step: it sums the gradients of {summed} batches, and an epoch has {batches}",
+            where=f"hyper.{spec.model}.update_epochs",
+            hint=f"set it to {batches} or less, or choose a smaller batch size",
+        )
+    if spec.max_epochs == 1 and spec.hyper.get("warm_up_epochs", 0) > 0:
+        raise InputError(
+            f"{spec.model} would learn nothing: the first epoch of its warm-up runs at rate 0, and there is no other",
+            where="max_epochs",
+            hint=f"train for longer, or set hyper.{spec.model}.warm_up_epochs to 0",
+        )

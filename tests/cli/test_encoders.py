@@ -71,6 +71,29 @@ def test_what_was_run_is_known_where_the_encoder_is_gone(
     assert [row["status"] for row in json.loads(status.out)] == ["done"]
 
 
+def test_a_folder_that_is_gone_is_no_reason_to_forget(tmp_path: Path, place: Place, bert: Path) -> None:
+    suite = suite_file(tmp_path, text_encoder=str(bert))
+    assert ask("run", "--suite", suite, *place.options).code == 0
+    bert.rename(bert.with_name("elsewhere"))
+    status = ask("status", "--suite", suite, "--runs-dir", place.runs, "--format", "json")
+    assert [row["status"] for row in json.loads(status.out)] == ["done"]
+    report = ask("report", "--suite", suite, "--runs-dir", place.runs, "--reports-dir", place.reports)
+    assert report.code == 0, report.err
+
+
+def test_a_dry_run_asks_no_hub(tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+
+    def snapshot(_name: str, *, allow_patterns: list[str], local_files_only: bool) -> str:
+        assert local_files_only, allow_patterns
+        raise FileNotFoundError
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
+    answer = ask("run", "--suite", suite_file(tmp_path), *place.options, "--dry-run", "--format", "json")
+    assert answer.code == 0, answer.err
+    assert [row["status"] for row in json.loads(answer.out)] == ["missing"]
+
+
 def test_an_encoder_that_is_nowhere(tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))

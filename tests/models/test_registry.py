@@ -41,6 +41,51 @@ def test_overrides_leave_the_defaults_alone() -> None:
     assert models.resolve_hyper("MFN", "sims", {})["NN1Config"] == {"drop": 0.2, "shapes": 128}
 
 
+@pytest.mark.parametrize("key", ["learning_rate_bert", "learning_rate_other"])
+def test_rates_of_groups_are_checked(key: str) -> None:
+    with pytest.raises(InputError, match="more than 0"):
+        models.resolve_hyper("Self-MM", "sims", {"Self-MM": {key: -0.05}})
+
+
+@pytest.mark.parametrize(
+    ("model", "key", "value", "message"),
+    [
+        ("Self-MM", "weight_decay_audio", -0.1, "0 or more"),
+        ("Self-MM", "H", -0.5, "more than 0"),
+        ("Self-MM", "use_bert", False, "use_bert cannot be changed"),
+        ("Self-MM", "pretrained", "other", "pretrained cannot be changed"),
+        ("Self-MM", "a_lstm_layers", 2, "a_lstm_layers cannot be changed"),
+        ("Self-MM", "post_text_dim", 0, "1 or more"),
+        ("MTFN", "M", -0.5, "0 or more"),
+        ("MTFN", "text_weight_decay", -1.0, "0 or more"),
+        ("MISA", "diff_weight", -0.5, "0 or more"),
+        ("MISA", "grad_clip", -0.5, "more than 0, or -1 for none"),
+        ("MISA", "grad_clip", 0.0, "more than 0, or -1 for none"),
+        ("MISA", "use_cmd_sim", False, "cannot run in MMSA's trainer either"),
+        ("MISA", "transformers", "roberta", "transformers cannot be changed"),
+        ("LF-DNN", "use_bert", True, "use_bert cannot be changed"),
+        ("MulT", "conv1d_kernel_size_a", 0, "1 or more"),
+        ("TMT", "alpha", -1.0, "0 or more"),
+        ("TMT", "warm_up_epochs", -1, "0 or more"),
+        ("ALMT", "token_count", 0, "1 or more"),
+        ("ALMT", "embedding_depth", 0, "1 or more"),
+        ("TETFN", "nheads", 0, "1 or more"),
+    ],
+)
+def test_overrides_that_would_fail_late(model: str, key: str, value: object, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        models.resolve_hyper(model, "sims", {model: {key: value}})
+    assert caught.value.where == f"hyper.{model}.{key}"
+
+
+@pytest.mark.parametrize("column", ["mosi", "mosei", "sims"])
+@pytest.mark.parametrize("name", models.names())
+def test_defaults_are_in_their_own_ranges(name: str, column: str) -> None:
+    defaults = models.entry(name).defaults(column)
+    if defaults is not None:
+        assert models.resolve_hyper(name, column, {name: defaults}) == defaults
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
@@ -49,6 +94,9 @@ def test_overrides_leave_the_defaults_alone() -> None:
         ({"LMF": {"rank": True}}, "expected something like"),
         ({"LMF": {"rank": 2.5}}, "expected something like"),
         ({"LMF": {"need_normalized": 1}}, "expected something like True"),
+        ({"LMF": {"need_normalized": False}}, "need_normalized cannot be changed from True to False"),
+        ({"LMF": {"hidden_dims": [1, 0, 3]}}, "hidden_dims must be 1 or more"),
+        ({"LMF": {"factor_lr": -0.1}}, "more than 0"),
         ({"LMF": {"hidden_dims": [1, 2]}}, "expected something like"),
         ({"*": {"batch_size": [1]}}, "expected something like"),
         ({"LMF": {"learning_rate": "1e-3"}}, "write 0.001 or 1.0e-3"),

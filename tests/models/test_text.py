@@ -57,7 +57,7 @@ def test_short_and_long_forms_in_a_suite() -> None:
     assert suite.text_encoder == {"en": EncoderChoice(hub="a/b"), "zh": EncoderChoice(folder="/c")}
 
 
-@pytest.mark.parametrize("value", [{"hub": "a", "folder": "b"}, {"en": {}}, 3, {"hub": None}])
+@pytest.mark.parametrize("value", [{"hub": "a", "folder": "b"}, {"en": {}}, 3, {"hub": None}, "", {"folder": ""}])
 def test_a_choice_names_one_source(value: object) -> None:
     with pytest.raises(ValidationError):
         choice_of(value)
@@ -171,7 +171,9 @@ def test_without_fine_tuning_no_gradient_reaches_it() -> None:
         ({"hidden_sise": 8}, "did you mean 'hidden_size'"),
         ({"hidden_size": 0}, "whole number from 1"),
         ({"hidden_size": 8.5}, "whole number from 1"),
-        ({"hidden_dropout_prob": float("nan")}, "0 or more"),
+        ({"hidden_dropout_prob": float("nan")}, "expected a number"),
+        ({"hidden_dropout_prob": 1.5}, "between 0 and 1"),
+        ({"layer_norm_eps": 0}, "above 0"),
         ({"hidden_size": 10, "num_attention_heads": 4}, "do not divide"),
     ],
 )
@@ -251,3 +253,48 @@ def test_the_real_encoder_of_the_package_tells_related_sentences(mini_lm: Path) 
     mean = (states * batch[:, 1].unsqueeze(2)).sum(1) / batch[:, 1].sum(1, keepdim=True)
     near, far = (float(torch.cosine_similarity(mean[0], mean[i], dim=0)) for i in (1, 2))
     assert near > far + 0.3
+
+
+def test_what_the_spec_says_is_what_is_built(tmp_path: Path) -> None:
+    """A field of the folder's configuration that the identity does not hold has no effect."""
+    torch.manual_seed(1)
+    folder = save(tmp_path / "bert")
+    located = text.locate(EncoderChoice(folder=str(folder)), download=False)
+    batch = tokens(2, 6)
+    before = text.load(located.spec, folder).eval()(batch)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps({**config, "is_decoder": True}), encoding="utf-8")
+    again = text.locate(EncoderChoice(folder=str(folder)), download=False)
+    assert again.spec == located.spec
+    assert torch.equal(text.load(again.spec, folder).eval()(batch), before)
+
+
+def test_zero_is_zero_point_zero() -> None:
+    whole, fraction = (text.describe(EncoderChoice(random={"hidden_dropout_prob": value})) for value in (0, 0.0))
+    assert whole.model_dump_json() == fraction.model_dump_json()
+
+
+@pytest.mark.parametrize("broken", [None, "many", -3, 2.5])
+def test_a_configuration_with_a_broken_number(tmp_path: Path, broken: object) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert", "vocab_size": broken}), encoding="utf-8")
+    with pytest.raises(InputError, match="vocab_size: expected a") as caught:
+        text.describe(EncoderChoice(folder=str(tmp_path)))
+    assert caught.value.where.endswith("config.json")
+
+
+def test_a_frozen_encoder_has_nothing_to_train() -> None:
+    spec = text.describe(EncoderChoice(random=SMALL))
+    assert all(p.requires_grad for p in text.load(spec, None).parameters())
+    assert not any(p.requires_grad for p in text.load(spec, None, finetune=False).parameters())
+
+
+def test_a_hash_may_be_remembered(tmp_path: Path) -> None:
+    asked: list[Path] = []
+
+    def remember(path: Path) -> str:
+        asked.append(path)
+        return "f" * 64
+
+    located = text.locate(EncoderChoice(folder=str(save(tmp_path / "bert"))), download=False, sha256_of=remember)
+    assert located.spec.sha256 == "f" * 64
+    assert [path.name for path in asked] == ["model.safetensors"]

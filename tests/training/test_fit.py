@@ -54,3 +54,18 @@ def test_a_lone_utterance_that_a_model_cannot_take(small_synthetic: Small, model
 def test_a_lone_utterance_that_a_model_can_take(small_synthetic: Small, model: str, split: str) -> None:
     spec = planned_spec(SMALL_SYNTHETIC, model, hyper={"*": {"batch_size": 16}})
     check_features(spec, with_samples(small_synthetic[1], split, 33))
+
+
+def test_a_sum_of_gradients_that_is_never_complete(small_synthetic: Small) -> None:
+    spec = planned_spec(SMALL_SYNTHETIC, "Self-MM", hyper={"*": {"batch_size": 24, "update_epochs": 4}})
+    with pytest.raises(InputError, match="sums the gradients of 4 batches, and an epoch has 2"):
+        check_features(spec, small_synthetic[1])
+    spec = planned_spec(SMALL_SYNTHETIC, "Self-MM", hyper={"*": {"batch_size": 24, "update_epochs": 2}})
+    check_features(spec, small_synthetic[1])
+
+
+def test_a_warm_up_that_never_gets_off_the_ground(small_synthetic: Small) -> None:
+    hyper = {"*": {"batch_size": 16}}
+    with pytest.raises(InputError, match="ALMT would learn nothing"):
+        check_features(planned_spec(SMALL_SYNTHETIC, "ALMT", hyper=hyper, max_epochs=1), small_synthetic[1])
+    check_features(planned_spec(SMALL_SYNTHETIC, "ALMT", hyper=hyper, max_epochs=2), small_synthetic[1])

@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 from harness.data.batching import Batch
-from harness.errors import InputError
 from harness.spec import Task
 from harness.training.recipes.accumulating import AccumulatingRecipe
 
@@ -54,12 +53,6 @@ class MisaRecipe(AccumulatingRecipe):
     """
 
     def __init__(self, model: nn.Module, hyper: Mapping[str, Any], task: Task) -> None:
-        if not hyper["use_cmd_sim"]:
-            raise InputError(
-                "MISA's adversarial similarity loss is not there: MMSA's trainer cannot run it either",
-                where="hyper.MISA.use_cmd_sim",
-                hint="leave it true",
-            )
         super().__init__(model, hyper, task)
         self.criterion = nn.MSELoss() if task == "regression" else nn.CrossEntropyLoss()
 
