@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from harness import models
 from harness.errors import InputError
 from harness.models import own
 from harness.models.almt import ALMT, Fusion
@@ -495,7 +496,7 @@ def test_impossible_hyper_parameters_are_refused(key: str, value: Any) -> None:
     hyper = blueprint_for(own.ALMT, "mosei", SMALL_SHAPES).hyper
     own.ALMT.check(hyper, SMALL_SHAPES, ())
     with pytest.raises(InputError) as caught:
-        own.ALMT.check({**hyper, key: value}, SMALL_SHAPES, ())
+        own.ALMT.check(models.resolve_hyper("ALMT", "mosei", {"ALMT": {key: value}}), SMALL_SHAPES, ())
     assert caught.value.where in (f"hyper.ALMT.{key}", "hyper.ALMT.schedule_epochs")
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
+from harness import models
 from harness.errors import InputError
 from harness.models.entry import Blueprint
 from harness.models.finegrained import FineGrainedExtractor, HeadAttention, apply_fine_grained
@@ -656,7 +657,7 @@ def test_impossible_hyper_parameters_are_refused(key: str, value: Any) -> None:
     hyper = blueprint_for("mosei", SMALL_SHAPES).hyper
     ENTRY.check(hyper, SMALL_SHAPES, ("audio", "vision"))
     with pytest.raises(InputError) as caught:
-        ENTRY.check({**hyper, key: value}, SMALL_SHAPES, ())
+        ENTRY.check(models.resolve_hyper("TETFN", "mosei", {"TETFN": {key: value}}), SMALL_SHAPES, ())
     assert caught.value.where == f"hyper.TETFN.{key}"
     assert caught.value.hint
 

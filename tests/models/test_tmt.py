@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from harness import models
 from harness.errors import InputError
 from harness.models import own
 from harness.models.entry import Blueprint
@@ -309,4 +310,4 @@ def test_impossible_hyper_parameters_are_refused(key: str, value: Any) -> None:
     hyper = blueprint_for(own.TMT, "mosei", SMALL_SHAPES, use_bert=False).hyper
     own.TMT.check(hyper, SMALL_SHAPES, ())
     with pytest.raises(InputError, match=r"hyper\.TMT\."):
-        own.TMT.check({**hyper, key: value}, SMALL_SHAPES, ())
+        own.TMT.check(models.resolve_hyper("TMT", "mosei", {"TMT": {key: value}}), SMALL_SHAPES, ())
