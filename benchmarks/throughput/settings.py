@@ -151,7 +151,7 @@ FULL = Settings(
     overhead_repetitions=3,
 )
 
-_TINY = Data("synthetic-tiny", {"train": 40, "valid": 16, "test": 18}, {"text": 6, "audio": 8, "vision": 7})
+_TINY = Data("synthetic-tiny", {"train": 128, "valid": 16, "test": 18}, {"text": 6, "audio": 8, "vision": 7})
 
 QUICK = Settings(
     # Without TFN: it has 18 million parameters however small the data.
