@@ -116,7 +116,8 @@ def _encoder_notes(cells: Sequence[Cell]) -> Iterator[str]:
         for run in cell.runs[:1]:
             if run.text_encoder is not None:
                 weights = run.text_encoder.sha256
-                how = f"weights {weights[:12]}" if weights else "weights drawn at random from each run's seed"
+                size = f"{run.text_encoder.config['num_hidden_layers']} layers, {run.text_encoder.width} wide"
+                how = f"{size}, weights {weights[:12]}" if weights else "weights drawn at random from each run's seed"
                 named.setdefault(f"{run.text_encoder.name}, {how}", []).append(cell.model)
             if run.data.repeated:
                 repeated.setdefault(listing(run.data.repeated), []).append(cell.model)
