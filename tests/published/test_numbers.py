@@ -1,23 +1,20 @@
-"""The typed tables against the paper's text, and the reading of printed numbers."""
+"""The reading of printed numbers, and of cells that hold two of them."""
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from decimal import Decimal
 from fractions import Fraction
-from pathlib import Path
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from harness import models
-from harness.published import DATASET_OF_TABLE, Printed, load, own_results, parse
+from harness.published import Printed, parse, parse_cell
 
-PAPER = Path(__file__).resolve().parents[3] / "shared" / "paper" / "paper.txt"
 MANTISSAS = st.from_regex(r"[1-9]\.[0-9]{0,6}[0-9]", fullmatch=True)
 EXPONENTS = st.integers(0, 15)
+SIGNS = {"": 1, "+": 1, "-": -1, "−": -1}
+DASHES = ("–", "—", "-", "−")
 
 
 def read(text: str) -> Printed:
@@ -26,57 +23,71 @@ def read(text: str) -> Printed:
     return printed
 
 
-@pytest.mark.parametrize("column", ["Params", "FLOPs"])
-def test_the_cost_columns_hold_every_row_of_both_tables(column: str) -> None:
-    results = own_results(column)
-    assert len(results) == 42
-    assert Counter(dataset for dataset, _, _ in results) == {"mosei": 22, "sims": 20}
-    assert {variant for _, _, variant in results} == {"original", "fg"}
-    assert {model for _, model, _ in results} <= set(models.names())
-    assert all(printed.digits == 3 for printed in results.values())
+@st.composite
+def spelt(draw: st.DrawFn) -> tuple[str, Decimal, int]:
+    """A number in any form that the paper prints, its value, and its decimal places."""
+    sign = draw(st.sampled_from(list(SIGNS)))
+    coefficient, places = draw(st.integers(0, 10**7)), draw(st.integers(0, 4))
+    exponent = draw(st.none() | st.integers(-9, 15))
+    digits = str(coefficient).rjust(places + 1, "0")
+    whole, fraction = digits[: len(digits) - places], digits[len(digits) - places :]
+    if draw(st.booleans()):
+        whole = f"{int(whole):,}"
+    power = "" if exponent is None else draw(st.sampled_from([f"×10^{exponent}", f"×10^{{{exponent}}}"]))
+    text = sign + whole + ("." if places else "") + fraction + power + draw(st.sampled_from(["", "%"]))
+    value = SIGNS[sign] * Decimal(coefficient).scaleb((exponent or 0) - places)
+    return text, value, places - (exponent or 0)
 
 
-def test_cells_are_unique_and_belong_to_known_tables() -> None:
-    keys = Counter((c.table, c.row if c.variant != "delta" else c.model, c.variant, c.column) for c in load())
-    assert set(keys.values()) == {1}
-    assert {c.table for c in load()} <= set(DATASET_OF_TABLE)
+@given(spelt())
+def test_any_printed_form_keeps_its_text_value_and_precision(number: tuple[str, Decimal, int]) -> None:
+    text, value, decimals = number
+    printed = read(text)
+    assert (printed.text, printed.value, printed.decimals) == (text, value, decimals)
+    assert printed.unit == Fraction(10) ** -decimals
+    assert printed.percent is text.endswith("%")
+    assert printed.signed is (not text[0].isdigit())
+    assert parse_cell(text) == (printed,)
 
 
-def test_only_rows_of_the_authors_have_costs() -> None:
-    for cell in load():
-        assert (cell.printed is None) == (not cell.own and cell.variant != "delta"), cell
-
-
-def test_what_was_typed_stands_in_the_papers_text() -> None:
-    if not PAPER.is_file():
-        pytest.skip("the paper's text is not at hand")
-    tables = re.split(r"\nTable (\d)\n", PAPER.read_text(encoding="utf-8"))
-    texts = {int(number): text for number, text in zip(tables[1::2], tables[2::2], strict=True)}
-    for cell in load():
-        rows = [line.split("\t") for line in texts[cell.table].splitlines() if line.startswith(cell.row + "\t")]
-        wanted = cell.printed.text if cell.printed else None
-        column = {"Params": 7, "FLOPs": 8}[cell.column]
-        assert any((row[column] if row[column] not in "–—" else None) == wanted for row in rows), cell
+@given(spelt() | st.sampled_from(DASHES), spelt() | st.sampled_from(DASHES))
+def test_any_two_forms_make_a_cell_of_two(
+    left: str | tuple[str, Decimal, int], right: str | tuple[str, Decimal, int]
+) -> None:
+    texts = [part if isinstance(part, str) else part[0] for part in (left, right)]
+    cell = parse_cell("/".join(texts), 2)
+    assert [part and part.text for part in cell] == [None if text in DASHES else text for text in texts]
 
 
 def test_a_number_keeps_its_text_value_and_precision() -> None:
     printed = read("2.70×10^{11}")
     assert (printed.text, printed.value, printed.digits) == ("2.70×10^{11}", Decimal("2.70E11"), 3)
-    assert printed.plain == "2.70×10^11"
+    assert (printed.plain, printed.decimals, printed.unit) == ("2.70×10^11", -9, Decimal("1E9"))
     assert read("8.70×10^8").value == 870_000_000
     assert (read("−0.48%").value, read("−0.48%").digits, read("−0.48%").percent) == (Decimal("-0.48"), 2, True)
-    assert read("0.709").digits == 3
+    assert (read("0.709").digits, read("0.709").decimals) == (3, 3)
+    assert read("16,326").value == 16326
 
 
-@pytest.mark.parametrize("dash", ["–", "—", "", " – "])
+@pytest.mark.parametrize("dash", [*DASHES, " – "])
 def test_a_dash_is_no_number(dash: str) -> None:
     assert parse(dash) is None
+    assert parse_cell(dash, 2) == (None, None)
 
 
-@pytest.mark.parametrize("text", ["80.60/82.74", "5.72x10^5", "1e5", "5.72×10^{5", "٣", "1 000", "nan"])
+@pytest.mark.parametrize(
+    "text",
+    ["", " ", "80.60/82.74", "5.72x10^5", "1e5", "5.72×10^{5", "1×10^9999", "٣", "1 000", "1,00", "0,123", "--", "nan"],
+)
 def test_what_is_no_number_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a printed number"):
         parse(text)
+
+
+@pytest.mark.parametrize(("text", "count"), [("80.60", 2), ("−86.50", 2), ("1.0/2.0", 1), ("1.0/2.0/3.0", 2)])
+def test_a_cell_holds_as_many_numbers_as_it_should(text: str, count: int) -> None:
+    with pytest.raises(ValueError, match=r"number\(s\) in"):
+        parse_cell(text, count)
 
 
 @pytest.mark.parametrize(
@@ -107,8 +118,7 @@ def test_a_printed_number_agrees_with_itself_in_both_spellings(mantissa: str, ex
 def test_agreement_is_being_less_than_half_a_unit_away(mantissa: str, exponent: int, shift: Fraction) -> None:
     """Except just below a power of ten, where a smaller number has finer digits."""
     printed = read(f"{mantissa}×10^{exponent}")
-    unit = Fraction(Decimal((0, (1,), exponent - (printed.digits - 1))))
-    value = Fraction(printed.value) + shift * unit
+    value = Fraction(printed.value) + shift * Fraction(printed.unit)
     assume(value >= Fraction(Decimal(10) ** exponent))
     assert printed.agrees(value) is (Fraction(-1, 2) <= shift < Fraction(1, 2))
 
