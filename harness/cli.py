@@ -6,6 +6,7 @@ that cannot be written); 130 interrupted, with a clean store.
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -298,5 +299,11 @@ def run_command(argv: Sequence[str]) -> int:
 
 
 def main() -> None:
-    """Entry point of the ``harness`` script."""
+    """Entry point of the ``harness`` script; SIGTERM ends it as Ctrl-C does, with nothing half-written left."""
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:  # an ignored signal stays ignored
+        signal.signal(signal.SIGTERM, _interrupt)
     sys.exit(run_command(sys.argv[1:]))
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt

@@ -129,8 +129,8 @@ class TestFigures:
 class TestChildren:
     def test_work_is_shared_and_kept_in_order(self) -> None:
         with started(2, ("json",)) as children:
-            results = share(children, nap, [(0.4,), (0.0,), (0.01,), (0.02,)])
-        assert [seconds for _, seconds in results] == [0.4, 0.0, 0.01, 0.02]
+            results = share(children, nap, [(3.0,), (0.0,), (0.01,), (0.02,)])
+        assert [seconds for _, seconds in results] == [3.0, 0.0, 0.01, 0.02]
         pids = [pid for pid, _ in results]
         assert pids[0] != pids[1] == pids[2] == pids[3], "the free one takes what is next"
 

@@ -372,6 +372,8 @@ def check_interrupted(command: Started, how: signal.Signals, place: Place) -> No
     assert command.end() in {130, -how}, command.said
     assert "Traceback" not in command.said
     assert command.orphans() == []
+    if command.process.returncode == -how and place.runs.exists():
+        place.store.prepare()  # it died before anything could be cleared: the next command does that
     drafts = place.runs / ".tmp"
     assert not drafts.exists() or list(drafts.iterdir()) == []
 
