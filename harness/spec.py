@@ -196,13 +196,14 @@ class FineGrainedOptions(_Frozen):
     ``attention`` -- ``groups``: at each time step every group attends to all groups; ``time``: each group attends
     to its own time steps (Equation 7 as written; with a single step its weights are 1 and W_Q, W_K idle).
     ``scale`` -- what the scores are divided by: the square root of h, or nothing.
-    ``cell_states`` -- ``combined``: in LSTMCell models every group starts each step from the recombined state.
+    ``cell_states`` -- in LSTMCell models (MFN, Graph-MFN), ``combined``: every group starts each step from the
+    recombined state; ``own``: from its own state, and the recombined one goes to the rest of the model alone.
     """
 
     qkv: Literal["shared", "per_head"] = "shared"
     attention: Literal["groups", "time"] = "groups"
     scale: Literal["sqrt_h", "none"] = "sqrt_h"
-    cell_states: Literal["combined"] = "combined"
+    cell_states: Literal["combined", "own"] = "combined"
 
 
 class EncoderChoice(_Frozen):

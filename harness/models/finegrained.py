@@ -13,7 +13,6 @@ head, as the equations index them, would miss 20 of them. Choices that the costs
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeAlias
 
@@ -23,6 +22,7 @@ from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from harness.models import grouped
 from harness.models.grouped import CellWeights, Heads, Kernel
+from harness.models.heads import HeadAttention
 from harness.spec import FineGrainedOptions
 
 __all__ = [
@@ -39,73 +39,7 @@ __all__ = [
 
 Layout: TypeAlias = Literal["features_last", "channels_first", "cell", "packed"]
 Rebuild: TypeAlias = Callable[[nn.Module, int], nn.Module]
-
-
-class HeadAttention(nn.Module):
-    """Recombine n sub-features of width h into one, each sub-feature being one attention head (Equations 7 to 9).
-
-    Parameters
-    ----------
-    n : int
-        Number of groups.
-    width : int
-        h, the width of every sub-feature and of the result.
-    options : FineGrainedOptions
-        The open choices.
-    """
-
-    def __init__(self, n: int, width: int, options: FineGrainedOptions) -> None:
-        super().__init__()
-        sets = 1 if options.qkv == "shared" else n
-        self.query = nn.ModuleList(nn.Linear(width, width, bias=False) for _ in range(sets))
-        self.key = nn.ModuleList(nn.Linear(width, width, bias=False) for _ in range(sets))
-        self.value = nn.ModuleList(nn.Linear(width, width, bias=False) for _ in range(sets))
-        self.out = nn.Linear(n * width, width)
-        self.over_time = options.attention == "time"
-        self.scale = 1.0 / math.sqrt(width) if options.scale == "sqrt_h" else 1.0
-        self.batched = True
-
-    def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-        """Map sub-features (B, T, n, h) to one feature (B, T, h).
-
-        Attention over time keeps to the steps that are true in `mask` (B, T).
-        """
-        if self.batched:
-            return grouped.attend(x, self.heads(), mask)
-        query, key, value = (self._project(maps, x) for maps in (self.query, self.key, self.value))
-        if self.over_time:  # (B, n, T, h): every head attends to its own time steps
-            query, key, value = (t.transpose(1, 2) for t in (query, key, value))
-        scores = query @ key.transpose(-1, -2) * self.scale
-        if self.over_time and mask is not None:
-            scores = scores.masked_fill(~mask[:, None, None, :], float("-inf"))
-        heads = torch.softmax(scores, dim=-1) @ value
-        if self.over_time:
-            heads = heads.transpose(1, 2)
-        mixed: torch.Tensor = self.out(heads.flatten(start_dim=-2))
-        return mixed
-
-    def heads(self, basis: torch.Tensor | None = None) -> Heads:
-        """Take the products of weights that `harness.models.grouped.attend` works with.
-
-        With a `basis` (h, D), which needs shared maps, for sub-features x = basis z given as coordinates z.
-        """
-        weights: list[list[torch.Tensor]] = [
-            [layer.get_parameter("weight") for layer in maps] for maps in (self.query, self.key, self.value)
-        ]
-        out, bias = self.out.weight, self.out.bias
-        if len(weights[0]) == 1:
-            query, key, value = (maps[0] if basis is None else maps[0] @ basis for maps in weights)
-            mix = out.view(len(bias), -1, len(bias)) @ value
-            return Heads(self.scale * query.T @ key, None, mix.flatten(1), bias, self.over_time)
-        stacked = [torch.stack(each) for each in weights]
-        maps = torch.cat([self.scale * stacked[0], *stacked[1:]], dim=1)
-        return Heads(None, maps, out, bias, self.over_time)
-
-    def _project(self, maps: nn.ModuleList, x: torch.Tensor) -> torch.Tensor:
-        if len(maps) == 1:
-            shared: torch.Tensor = maps[0](x)
-            return shared
-        return torch.stack([layer(x[..., i, :]) for i, layer in enumerate(maps)], dim=-2)
+State: TypeAlias = tuple[torch.Tensor, torch.Tensor]
 
 
 class FineGrainedExtractor(nn.Module):
@@ -177,7 +111,8 @@ def _with_time(features: torch.Tensor, block: Callable[[torch.Tensor], torch.Ten
 class FineGrainedCell(nn.Module):
     """The same for an LSTMCell inside a model's own time loop: the block runs on the n h's and again on the n c's.
 
-    Every group's cell starts each step from the recombined state (option ``cell_states: combined``).
+    With ``cell_states: combined`` every group's cell starts each step from the recombined state that the model hands
+    back; with ``own`` from its own last state, and the model's is used at the first step of a forward pass alone.
 
     Attributes
     ----------
@@ -193,23 +128,43 @@ class FineGrainedCell(nn.Module):
         self.attention = HeadAttention(len(widths), width, options)
         self.widths = list(widths)
         self.batched = True
+        self.own_states = options.cell_states == "own"
         self._keep = False
         self._kept: dict[bool, tuple[CellWeights, Heads]] = {}
+        self._states: list[State] = []
 
-    def forward(self, x: torch.Tensor, state: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Map one step (B, d) and the state (h, c), each (B, h), to the next state."""
-        if not self.batched:
-            parts = torch.split(x, self.widths, dim=-1)
-            states = [cell(part, state) for cell, part in zip(self.cells, parts, strict=True)]
-            hidden, memory = (torch.stack(tensors, dim=1).unsqueeze(1) for tensors in zip(*states, strict=True))
-            return self.attention(hidden).squeeze(1), self.attention(memory).squeeze(1)
+    def forward(self, x: torch.Tensor, state: State) -> State:
+        """Map one step (B, d) and the state (h, c), each (B, h), to the next state.
+
+        Raises
+        ------
+        RuntimeError
+            If groups keep their own states and no model's forward pass says where they begin, see `bind`.
+        """
+        if self.own_states or not self.batched:
+            return self._one_by_one(x, state)
         weights, heads = self._assembled(len(x))
         both = torch.stack(weights.step(x, state), dim=1).flatten(0, 1).unsqueeze(1)  # (2B, 1, n, h)
         hidden, memory = grouped.attend(both, heads).view(len(x), 2, -1).unbind(1)
         return hidden, memory
 
+    def _one_by_one(self, x: torch.Tensor, state: State) -> State:
+        if self.own_states and not self._keep:
+            raise RuntimeError("groups with states of their own need a model's forward pass: call bind(model) first")
+        parts = torch.split(x, self.widths, dim=-1)
+        before = self._states or [state] * len(parts)
+        states = [cell(part, old) for cell, part, old in zip(self.cells, parts, before, strict=True)]
+        if self.own_states:
+            self._states = states
+        hidden, memory = (torch.stack(tensors, dim=1).unsqueeze(1) for tensors in zip(*states, strict=True))
+        return self.attention(hidden).squeeze(1), self.attention(memory).squeeze(1)
+
     def bind(self, model: nn.Module) -> None:
-        """Let weights assembled at the first time step serve all steps of one forward pass of `model`, and no other."""
+        """Tell the forward passes of `model` apart.
+
+        Weights assembled at the first time step serve all steps of one pass and no other; states that groups keep
+        begin and end with it.
+        """
         model.register_forward_pre_hook(self._open)
         model.register_forward_hook(self._close, always_call=True)
 
@@ -224,15 +179,19 @@ class FineGrainedCell(nn.Module):
 
     def _open(self, *_: Any) -> None:
         self._keep = True
-        self._kept.clear()
+        self._clear()
 
     def _close(self, *_: Any) -> None:
         self._keep = False
+        self._clear()
+
+    def _clear(self) -> None:
         self._kept.clear()
+        self._states = []
 
     def __getstate__(self) -> dict[str, Any]:
         """Copies and pickles leave out what belongs to a pass that is under way."""
-        return {**self.__dict__, "_keep": False, "_kept": {}}
+        return {**self.__dict__, "_keep": False, "_kept": {}, "_states": []}
 
 
 class FineGrainedRecurrent(nn.Module):

@@ -105,7 +105,8 @@ def _wiring_notes(plan: Plan, cells: Sequence[Cell]) -> Iterator[str]:
     )
     over = "over the groups at each step" if options.attention == "groups" else "over time within each group"
     scale = "scores divided by the square root of h" if options.scale == "sqrt_h" else "scores not scaled"
-    yield f"Fine-grained wiring: {shared}; attention {over}; {scale}."
+    own = "; the groups of MFN and Graph-MFN keep cell states of their own" if options.cell_states == "own" else ""
+    yield f"Fine-grained wiring: {shared}; attention {over}; {scale}{own}."
 
 
 def _encoder_notes(cells: Sequence[Cell]) -> Iterator[str]:

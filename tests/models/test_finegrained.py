@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -30,6 +30,7 @@ from harness.models.finegrained import (
 from harness.plan import load_datasets, make_plan
 from harness.spec import EncoderChoice, FineGrainedOptions, RunSpec, Suite, Variant
 from harness.training.recipes import make_recipe
+from tests.planned import build_model, planned_spec
 
 # Table 4 and 5's Params to the unit, as the model sheets give them: leaf modules only, no raw parameters.
 PRINTED: dict[tuple[str, str, str], int] = {
@@ -354,3 +355,50 @@ def test_resized_keeps_a_recurrent_layers_settings() -> None:
     fresh = resized(nn.GRU(7, 5, bidirectional=True, bias=False), 2)
     assert isinstance(fresh, nn.GRU)
     assert (fresh.input_size, fresh.hidden_size, fresh.bidirectional, fresh.bias) == (2, 5, True, False)
+
+
+def cell_model(model: str, states: Literal["own", "combined"]) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    """A small MFN or Graph-MFN with -fg, and inputs for it."""
+    spec = planned_spec({"base": "synthetic"}, model, "fg", finegrained=FineGrainedOptions(cell_states=states))
+    torch.manual_seed(3)
+    lengths = 1 if spec.hyper["need_normalized"] else 6
+    inputs = (torch.randn(3, 8, 768), torch.randn(3, lengths, 33), torch.randn(3, lengths, 709))
+    return build_model(spec).eval(), inputs
+
+
+@pytest.mark.parametrize("model", ["MFN", "Graph-MFN"])
+def test_groups_may_keep_states_of_their_own(model: str) -> None:
+    """The same parameters, another wiring; and nothing is left over from one forward pass to the next."""
+    (own, inputs), (combined, _) = cell_model(model, "own"), cell_model(model, "combined")
+    assert own.state_dict().keys() == combined.state_dict().keys()
+    first, again, other = own(*inputs)["M"], own(*inputs)["M"], combined(*inputs)["M"]
+    assert torch.equal(first, again)
+    assert not torch.allclose(first, other)
+
+
+def test_own_states_by_hand() -> None:
+    """Three steps of two groups, written out; the first starts from the state that the model hands over."""
+    torch.manual_seed(5)
+    cells = [nn.LSTMCell(2, 4), nn.LSTMCell(3, 4)]
+    cell = FineGrainedCell(cells, [2, 3], 4, FineGrainedOptions(cell_states="own"))
+
+    class Loop(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.cell = cell
+
+        def forward(self, steps: torch.Tensor, state: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+            for step in steps:
+                state = self.cell(step, state)
+            return torch.cat(state, dim=1)
+
+    loop = Loop()
+    cell.bind(loop)
+    steps, start = torch.randn(3, 6, 5), (torch.randn(6, 4), torch.randn(6, 4))
+    mine = [start, start]
+    for step in steps:
+        mine = [cells[0](step[:, :2], mine[0]), cells[1](step[:, 2:], mine[1])]
+    expected = [cell.attention(torch.stack([a, b], dim=1).unsqueeze(1)).squeeze(1) for a, b in zip(*mine, strict=True)]
+    assert torch.allclose(loop(steps, start), torch.cat(expected, dim=1), atol=1e-6)
+    with pytest.raises(RuntimeError, match="bind"):
+        cell(steps[0], start)
