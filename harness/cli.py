@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from harness import __version__, cost_command, data_commands, workflow
+from harness import __version__, audit_command, cost_command, data_commands, workflow
 from harness.data import Finding
 from harness.display import Format, RunDisplay, err, print_error, print_rows, seconds_text
 from harness.errors import HarnessError, InputError
@@ -274,6 +274,18 @@ def _costs(
 ) -> None:
     """Count parameters and operations, beside what the paper prints; needs no data and no download."""
     cost_command.show_costs(suite, _selection(models, variants, None, datasets), how)
+
+
+@app.command("audit")
+def _audit(
+    costs: Annotated[
+        bool, typer.Option("--costs/--no-costs", help="Count the models' costs, about a minute, and compare them.")
+    ] = True,
+    how: FormatOption = Format.table,
+) -> None:
+    """Check the paper's tables against themselves, their metrics and our costs; exit code 1 if one is impossible."""
+    if not audit_command.show_audit(how, costs=costs):
+        raise typer.Exit(1)
 
 
 def run_command(argv: Sequence[str]) -> int:
