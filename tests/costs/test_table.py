@@ -76,7 +76,7 @@ def test_a_miss_by_another_number_is_not_explained(rows: Mapping[Key, CostRow]) 
     assert "would fit" not in flops
 
 
-def test_known_figures_of_the_model_sheets(rows: Mapping[Key, CostRow]) -> None:
+def test_known_figures_of_the_models(rows: Mapping[Key, CostRow]) -> None:
     """TMT and ALMT as measured on the reference implementations."""
     tmt, almt = rows["sims", "TMT", "fg"], rows["mosei", "ALMT", "fg"]
     assert (tmt.costs.paper.params, tmt.costs.trainable, tmt.macs_paper) == (5_617_409, 5_903_617, 20_004_304_384)

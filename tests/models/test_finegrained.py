@@ -32,7 +32,7 @@ from harness.spec import EncoderChoice, FineGrainedOptions, RunSpec, Suite, Vari
 from harness.training.recipes import make_recipe
 from tests.planned import build_model, planned_spec
 
-# Table 4 and 5's Params to the unit, as the model sheets give them: leaf modules only, no raw parameters.
+# Table 4 and 5's Params to the unit: leaf modules only, no raw parameters.
 PRINTED: dict[tuple[str, str, str], int] = {
     ("mosei", "LF-DNN", "fg"): 614_427,
     ("mosei", "TFN", "fg"): 5_053_371,
