@@ -131,9 +131,15 @@ def _encoder_notes(cells: Sequence[Cell]) -> Iterator[str]:
 
 def _gap_notes(cells: Sequence[Cell], summary: pd.DataFrame) -> Iterator[str]:
     reasons: dict[str, list[str]] = {}
+    absent = [
+        name for name in dict.fromkeys(c.model for c in cells) if all(c.skipped for c in cells if c.model == name)
+    ]
     for cell in cells:
-        if cell.skipped:
+        if cell.skipped and cell.model not in absent:
             reasons.setdefault(cell.skipped, []).append(f"{cell.model} {cell.variant}")
+    if absent:
+        why = dict.fromkeys(cell.skipped.rstrip(".") for cell in cells if cell.model in absent)
+        yield f"Not in this table: {'; '.join(why)}."
     for reason, names in reasons.items():
         shown = listing(names) if len(names) <= 4 else f"{len(names)} cells"
         yield f"— {shown}: {reason.rstrip('.')}."

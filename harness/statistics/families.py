@@ -54,14 +54,12 @@ def benjamini_hochberg(p_values: ArrayLike) -> FloatArray:
     ValueError
         If a p value lies outside [0, 1].
 
-    Notes
-    -----
-    Equal to scipy's ``false_discovery_control``, which refuses NaN and needs the whole of ``scipy.stats``.
     """
+    from scipy import stats
+
     p, order = _ordered(p_values)
     adjusted = np.full(p.shape, np.nan)
-    steps = p[order] * order.size / np.arange(1, order.size + 1)
-    adjusted[order] = np.minimum(1.0, np.minimum.accumulate(steps[::-1])[::-1])
+    adjusted[order] = stats.false_discovery_control(p[order])
     return adjusted
 
 

@@ -1,12 +1,11 @@
-"""TETFN: published counts, an independent functional rewrite of its forward pass, pooling, masks, what is trained."""
+"""TETFN: an independent functional rewrite of its forward pass, pooling, masks, what is trained."""
 
 from __future__ import annotations
 
+import functools
 import subprocess
 import sys
 import warnings
-from collections import Counter
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,197 +15,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import nn
-from torch.nn import functional
 
 from harness import models
 from harness.errors import InputError
 from harness.models.entry import Blueprint
-from harness.models.finegrained import FineGrainedExtractor, HeadAttention, apply_fine_grained
-from harness.models.tetfn import TETFN, FrontEnd, Positions, TextEnhanced, pool_frames, rebuild_front_end
+from harness.models.finegrained import FineGrainedExtractor
+from harness.models.tetfn import TETFN, Positions, TextEnhanced, pool_frames
 from harness.models.tetfn_entry import ENTRY
-from harness.spec import FineGrainedOptions, Modality, NonVerbal, Shapes
-
-State = Mapping[str, torch.Tensor]
-SHAPES: dict[str, Shapes] = {
-    "mosei": Shapes(widths={"text": 768, "audio": 74, "vision": 35}, lengths={"text": 50, "audio": 50, "vision": 50}),
-    "sims": Shapes(widths={"text": 768, "audio": 33, "vision": 709}, lengths={"text": 39, "audio": 400, "vision": 55}),
-}
-GROUPS: dict[str, dict[NonVerbal, tuple[int, ...]]] = {
-    "mosei": {"audio": (1,) * 8 + (2, 1, 25, 25, 13)},
-    "sims": {"audio": (1, 20, 12), "vision": (8, 280, 6, 340, 40, 35)},
-}
-# Of a whole BERT base with pooler: leaf modules' parameters, all parameters, multiplications of one full batch.
-BERT_PARAMS = 85_646_592
-BERT_TRAINABLE = {"mosei": 109_482_240, "sims": 102_267_648}
-BERT_MACS = {"mosei": 136_037_203_968, "sims": 212_226_342_912}
-BATCH = {"mosei": 32, "sims": 64}
-
-
-class Words(nn.Module):
-    """Stands for a text encoder: no parameters, and states that depend on the ids."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.width = width
-        self.register_buffer("frequencies", torch.linspace(0.1, 2.0, width))
-
-    def forward(self, text: torch.Tensor) -> torch.Tensor:
-        return torch.sin(text[:, 0].unsqueeze(-1) * self.get_buffer("frequencies"))
-
-
-def blueprint_for(column: str, shapes: Shapes, **changes: Any) -> Blueprint:
-    defaults = ENTRY.defaults(column)
-    assert defaults is not None
-    return Blueprint({**defaults, **changes}, shapes, "regression", column, "cpu", Words(shapes.widths["text"]))
-
-
-def full_size(column: str, *, fine: bool = False) -> TETFN:
-    torch.manual_seed(0)
-    blueprint = blueprint_for(column, SHAPES[column])
-    model = ENTRY.build(blueprint)
-    assert isinstance(model, TETFN)
-    if fine:
-        split(model, blueprint, GROUPS[column])
-    return model
-
-
-def split(model: nn.Module, blueprint: Blueprint, groups: Mapping[NonVerbal, tuple[int, ...]]) -> None:
-    """Apply the fine-grained method where the entry says, in the form on which costs are counted."""
-    for modality, widths in groups.items():
-        site = ENTRY.sites[modality]
-        assert site.layout == "features_last"
-        apply_fine_grained(
-            model,
-            site.path,
-            [(str(i), d) for i, d in enumerate(widths)],
-            width=site.width(blueprint),
-            layout=site.layout,
-            options=FineGrainedOptions(),
-            rebuild=site.rebuild or rebuild_front_end,
-            kernel=site.kernel,
-        )
-    for module in model.modules():
-        if isinstance(module, FineGrainedExtractor | HeadAttention):
-            module.batched = False
-
-
-def inputs_for(shapes: Shapes, batch: int, seed: int = 1) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    draw = torch.Generator().manual_seed(seed)
-
-    def of(modality: Modality) -> torch.Tensor:
-        return torch.randn(batch, shapes.lengths[modality], shapes.widths[modality], generator=draw)
-
-    ids = torch.randint(0, 50, (batch, 3, shapes.lengths["text"]), generator=draw).float()
-    return ids, of("audio"), of("vision")
-
-
-COUNTED = (nn.Linear, nn.Conv1d, nn.LSTM, nn.LayerNorm)
-
-
-def leaf_parameters(*models: nn.Module) -> int:
-    leaves = (m for model in models for m in model.modules() if isinstance(m, COUNTED))
-    return sum(p.numel() for m in leaves for p in m.parameters(recurse=False))
-
-
-def trainable(*models: nn.Module) -> int:
-    return sum(p.numel() for model in models for p in model.parameters())
-
-
-def multiplications(model: nn.Module, *inputs: torch.Tensor) -> int:
-    """Count what the published costs count: linear layers, convolutions, normalisation and recurrent layers."""
-    counted: Counter[str] = Counter()
-
-    def count(module: nn.Module, taken: tuple[torch.Tensor, ...], output: Any) -> None:
-        if isinstance(module, nn.Linear):
-            counted["linear"] += output.numel() * module.in_features
-        elif isinstance(module, nn.Conv1d):
-            counted["conv"] += output.numel() * module.in_channels * module.kernel_size[0]
-        elif isinstance(module, nn.LayerNorm):
-            counted["norm"] += 4 * output.numel()
-        elif isinstance(module, nn.LSTM):
-            d, h = module.input_size, module.hidden_size
-            step = 4 * ((d + h) * h + h + 2 * h) + 4 * h
-            counted["lstm"] += taken[0].shape[0] * taken[0].shape[1] * step
-
-    for module in model.modules():
-        module.register_forward_hook(count)
-    model.eval()(*inputs)
-    return counted.total()
-
-
-# ----------------------------------------------------------------------------------------------------- published counts
-
-
-@pytest.mark.parametrize(
-    ("column", "params", "total"), [("mosei", 86_615_052, 110_739_600), ("sims", 86_887_660, 103_797_616)]
-)
-def test_parameters_are_the_published_ones(column: str, params: int, total: int) -> None:
-    model = full_size(column)
-    assert leaf_parameters(model) + BERT_PARAMS == params
-    assert trainable(model) + BERT_TRAINABLE[column] == total
-
-
-@pytest.mark.parametrize(
-    ("column", "text", "audio", "vision", "audio_head", "vision_head"),
-    [
-        ("mosei", 38_400, (13_824, 1_600), (8_832, 1_600), 2_721, 1_105),
-        ("sims", 115_200, (3_264, 4_000), (198_400, 16_000), 1_105, 2_721),
-    ],
-)
-def test_parameters_of_each_part(
-    column: str, text: int, audio: tuple[int, int], vision: tuple[int, int], audio_head: int, vision_head: int
-) -> None:
-    model = full_size(column)
-
-    def both(*parts: nn.Module) -> tuple[int, int]:
-        return leaf_parameters(*parts), trainable(*parts)
-
-    assert both(model.text_model) == (0, 0)
-    assert both(model.project_text) == (text, text)
-    for front, expected in ((model.audio_model, audio), (model.video_model, vision)):
-        assert isinstance(front, FrontEnd)
-        assert (trainable(front.lstm), trainable(front.conv)) == expected
-    cross = (model.text_from_audio, model.text_from_vision, model.audio_from_text, model.vision_from_text)
-    assert both(*cross) == (184_400, 245_600)
-    assert both(cross[0]) == (46_100, 61_400)
-    assert both(model.audio_from_vision.lower) == (23_100, 30_750)
-    assert both(model.audio_from_vision, model.vision_from_audio) == (138_400, 184_300)
-    assert both(model.memory_text) == (182_200, 242_800)
-    assert both(model.memory_text, model.memory_audio, model.memory_vision) == (546_600, 728_400)
-    heads = (model.fusion_head, model.text_head, model.audio_head, model.vision_head)
-    assert [trainable(head) for head in heads] == [23_489, 7_489, audio_head, vision_head]
-
-
-@pytest.mark.parametrize(
-    ("column", "fine", "macs"),
-    [
-        ("mosei", False, 137_540_015_104),
-        ("sims", False, 215_043_783_168),
-        ("mosei", True, 137_867_208_704),
-        ("sims", True, 215_666_144_768),
-    ],
-)
-def test_multiplications_are_the_published_ones(column: str, fine: bool, macs: int) -> None:
-    """Every one of them is per utterance, so that two stand for the whole batch."""
-    counted = multiplications(full_size(column, fine=fine), *inputs_for(SHAPES[column], 2))
-    assert counted * BATCH[column] // 2 + BERT_MACS[column] == macs
-
-
-@pytest.mark.parametrize(
-    ("column", "params", "total"), [("mosei", 86_726_526, 110_851_074), ("sims", 87_100_044, 104_010_000)]
-)
-def test_fine_grained_parameters_are_the_published_ones(column: str, params: int, total: int) -> None:
-    model = full_size(column, fine=True)
-    assert leaf_parameters(model) + BERT_PARAMS == params
-    assert trainable(model) + BERT_TRAINABLE[column] == total
-
-
-def test_batch_sizes_are_those_of_the_published_costs() -> None:
-    for column, size in BATCH.items():
-        defaults = ENTRY.defaults(column)
-        assert defaults is not None
-        assert defaults["batch_size"] == size
-
+from harness.spec import Shapes
+from tests.models.counts import split
+from tests.models.rewrites import shake
+from tests.models.tetfn_model import SHAPES, Rewrite, blueprint_for, full_size, inputs_for, pooled_by_hand
 
 # ------------------------------------------------------------------------------------------------------ the whole model
 
@@ -232,138 +51,12 @@ def small(**changes: Any) -> TETFN:
     return TETFN(blueprint_for("mosei", SMALL_SHAPES, **{**SMALL, **changes}))
 
 
-def shaken(model: TETFN, seed: int = 3) -> TETFN:
-    """Move every parameter off its initial value, in double precision."""
-    draw = torch.Generator().manual_seed(seed)
-    model.double()
-    for parameter in model.parameters():
-        parameter.data.add_(0.2 * torch.randn(parameter.shape, generator=draw, dtype=torch.float64))
-    return model
+shaken = functools.partial(shake, strength=0.2)
 
 
 def doubles(batch: int = 3, seed: int = 1) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     text, audio, vision = inputs_for(SMALL_SHAPES, batch, seed)
     return text.double(), audio.double(), vision.double()
-
-
-class Rewrite:
-    """The forward pass, evaluation mode, batch first, on a state dict and torch's functions alone."""
-
-    def __init__(self, state: State, heads: int) -> None:
-        self.state, self.heads = state, heads
-
-    def linear(self, name: str, x: torch.Tensor) -> torch.Tensor:
-        return functional.linear(x, self.state[f"{name}.weight"], self.state[f"{name}.bias"])
-
-    def norm(self, name: str, x: torch.Tensor) -> torch.Tensor:
-        return functional.layer_norm(x, x.shape[-1:], self.state[f"{name}.weight"], self.state[f"{name}.bias"])
-
-    def lstm(self, name: str, x: torch.Tensor) -> torch.Tensor:
-        hidden = self.state[f"{name}.weight_hh_l0"].shape[1]
-        h = c = x.new_zeros(len(x), hidden)
-        outputs = []
-        for step in x.unbind(1):
-            gates = functional.linear(step, self.state[f"{name}.weight_ih_l0"], self.state[f"{name}.bias_ih_l0"])
-            gates = gates + functional.linear(h, self.state[f"{name}.weight_hh_l0"], self.state[f"{name}.bias_hh_l0"])
-            i, f, g, o = gates.chunk(4, dim=1)
-            c = f.sigmoid() * c + i.sigmoid() * g.tanh()
-            h = o.sigmoid() * c.tanh()
-            outputs.append(h)
-        return torch.stack(outputs, dim=1)
-
-    def conv(self, name: str, x: torch.Tensor) -> torch.Tensor:
-        kernel = self.state[f"{name}.weight"]
-        windows = x.unfold(1, kernel.shape[2], 1)
-        return torch.einsum("btck,ock->bto", windows, kernel)
-
-    def positions(self, x: torch.Tensor) -> torch.Tensor:
-        width = x.shape[-1]
-        table = torch.zeros_like(x)
-        for b, t, k in np.ndindex(len(x), x.shape[1], width // 2):
-            if x[b, t, 0] != 0:
-                angle = (t + 1) * 10000.0 ** (-k / (width / 2 - 1))
-                table[b, t, k], table[b, t, width // 2 + k] = np.sin(angle), np.cos(angle)
-        return table
-
-    def embed(self, x: torch.Tensor, positions: bool) -> torch.Tensor:
-        scaled = float(np.sqrt(x.shape[-1])) * x
-        return scaled + self.positions(x) if positions else scaled
-
-    def encoder(
-        self, name: str, query: torch.Tensor, source: torch.Tensor | None = None, *, depth: int = 2, pos: bool = False
-    ) -> torch.Tensor:
-        assert f"{name}.layers.{depth}.fc1.weight" not in self.state
-        x = self.embed(query, pos)
-        read = None if source is None else self.embed(source, pos)
-        for i in range(depth):
-            layer = f"{name}.layers.{i}"
-            kv = x if read is None else read
-            x = x + self.attention(
-                f"{layer}.self_attn", self.norm(f"{layer}.layer_norms.0", x), self.norm(f"{layer}.layer_norms.0", kv)
-            )
-            inner = functional.relu(self.linear(f"{layer}.fc1", self.norm(f"{layer}.layer_norms.1", x)))
-            x = x + self.linear(f"{layer}.fc2", inner)
-        return self.norm(f"{name}.layer_norm", x)
-
-    def attention(self, name: str, query: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
-        matrices = zip(
-            self.state[f"{name}.in_proj_weight"].chunk(3), self.state[f"{name}.in_proj_bias"].chunk(3), strict=True
-        )
-        q, k, v = (functional.linear(x, w, b) for x, (w, b) in zip((query, source, source), matrices, strict=True))
-        behind = abs(k.shape[1] - q.shape[1])
-        seen = torch.tensor([[j <= i + behind for j in range(k.shape[1])] for i in range(q.shape[1])])
-        mixed = [
-            functional.scaled_dot_product_attention(*parts, attn_mask=seen)
-            for parts in zip(q.chunk(self.heads, -1), k.chunk(self.heads, -1), v.chunk(self.heads, -1), strict=True)
-        ]
-        return self.linear(f"{name}.out_proj", torch.cat(mixed, dim=-1))
-
-    def enhanced(self, name: str, source: torch.Tensor, target: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
-        informed = self.encoder(f"{name}.lower", source, text, depth=1, pos=True)
-        return self.encoder(f"{name}.upper", target, informed, pos=True)
-
-    def head(self, name: str, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        feature = functional.relu(self.linear(f"{name}.layer_1", x))
-        return self.linear(f"{name}.layer_3", functional.relu(self.linear(f"{name}.layer_2", feature))), feature
-
-    def __call__(self, words: torch.Tensor, audio: torch.Tensor, vision: torch.Tensor) -> dict[str, torch.Tensor]:
-        steps = words.shape[1]
-        text = self.conv("project_text", words)
-        sound = self.conv("audio_model.conv", self.lstm("audio_model.lstm", pooled_by_hand(audio, steps)))
-        sight = self.conv("video_model.conv", self.lstm("video_model.lstm", pooled_by_hand(vision, steps)))
-        read = {
-            "text": [self.encoder("text_from_audio", text, sound), self.encoder("text_from_vision", text, sight)],
-            "audio": [
-                self.encoder("audio_from_text", sound, text),
-                self.enhanced("audio_from_vision", sight, sound, text),
-            ],
-            "vision": [
-                self.encoder("vision_from_text", sight, text),
-                self.enhanced("vision_from_audio", sound, sight, text),
-            ],
-        }
-        last = [self.encoder(f"memory_{name}", torch.cat(parts, dim=-1))[:, -1] for name, parts in read.items()]
-        heads = {"M": self.head("fusion_head", torch.cat(last, dim=-1))}
-        for letter, name, x in (("T", "text", text), ("A", "audio", sound), ("V", "vision", sight)):
-            heads[letter] = self.head(f"{name}_head", x.amax(dim=1))
-        features = {"Feature_f": "M", "Feature_t": "T", "Feature_a": "A", "Feature_v": "V"}
-        return {k: v[0] for k, v in heads.items()} | {f: heads[letter][1] for f, letter in features.items()}
-
-
-def pooled_by_hand(x: torch.Tensor, steps: int) -> torch.Tensor:
-    """Pool by loops over frames, as the rule is written."""
-    array: NDArray[Any] = x.numpy()
-    length = array.shape[1]
-    if length == steps:
-        return x
-    if length % steps:
-        size = length // steps + 1
-        frames = [array[:, t] for t in range(length)] + [array[:, -1]] * (steps - length % steps)
-    else:
-        size = length // steps
-        frames = [array[:, t] for t in range(length)]
-    assert len(frames) == steps * size
-    return torch.from_numpy(np.stack([np.mean(frames[j * size : (j + 1) * size], axis=0) for j in range(steps)], 1))
 
 
 def test_the_forward_pass_is_the_rewritten_one() -> None:
@@ -581,7 +274,7 @@ def test_gradients_reach_all_that_is_trained(fine: bool) -> None:
     blueprint = Blueprint(**{**vars(blueprint), "encoder": BertEncoder(bert, 12)})
     model = ENTRY.build(blueprint)
     if fine:
-        split(model, blueprint, {"audio": (1, 4, 2), "vision": (2, 3)})
+        split(ENTRY, model, blueprint, {"audio": (1, 4, 2), "vision": (2, 3)})
     text, audio, vision = inputs_for(shapes, 4)
     text[:, 1], text[:, 2] = 1.0, 0.0
     outputs = model.train()(text, audio, vision)
@@ -604,7 +297,7 @@ def test_a_fine_grained_front_end_keeps_its_interface() -> None:
     model = small().eval()
     blueprint = blueprint_for("mosei", SMALL_SHAPES, **SMALL)
     example = inputs_for(SMALL_SHAPES, 2)
-    split(model, blueprint, {"audio": (1, 4, 2), "vision": (2, 3)})
+    split(ENTRY, model, blueprint, {"audio": (1, 4, 2), "vision": (2, 3)})
     copies: Any = model.audio_model.get_submodule("extractors")
     assert [(c.lstm.input_size, c.lstm.hidden_size, c.conv.kernel_size) for c in copies] == [
         (d, 9, (4,)) for d in (1, 4, 2)

@@ -14,22 +14,20 @@ from harness.models import own
 from harness.models.entry import Blueprint
 from harness.models.tmt import TMT
 from harness.spec import Shapes
-from tests.models.test_almt import (
+from tests.models.counts import (
     ALIGNED,
     SIMS,
     Lengths,
-    block,
     blueprint_for,
     leaf_parameters,
-    linear,
     meta_inputs,
     multiplications,
     on_meta,
-    shake,
     shapes_of,
     split,
     trainable,
 )
+from tests.models.rewrites import block, linear, shake
 
 SMALL_SHAPES = Shapes(widths={"text": 11, "audio": 7, "vision": 5}, lengths={"text": 6, "audio": 9, "vision": 8})
 SMALL: dict[str, Any] = {

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from harness.plan import load_datasets, make_plan
+from harness.reports.latex import fragment
 from harness.reports.tables import build
 from harness.results import collect
 from harness.suites import load_suite
@@ -58,3 +59,22 @@ def test_the_wiring_is_told(options: dict[str, str], words: tuple[str, ...]) -> 
 
 def test_a_table_of_originals_says_nothing_of_wiring() -> None:
     assert not [note for note in notes_of("quick", variants=("original",)) if "wiring" in note]
+
+
+def test_models_that_do_not_do_a_task_share_one_note() -> None:
+    told = [note for note in notes_of("all-models") if note.startswith("Not in this table")]
+    assert told == [
+        "Not in this table: MLF-DNN does no regression (Table 3); MTFN does no regression (Table 3); "
+        "MLMF does no regression (Table 3)."
+    ]
+    assert not [note for note in notes_of("all-models") if note.startswith("— M")]
+
+
+def test_a_table_in_parts_has_its_notes_once() -> None:
+    suite, base = load_suite("all-models")
+    plan = make_plan(suite, load_datasets(suite, base), lambda _dataset, _setting: "0" * 64)
+    written = fragment(build(collect(plan, fakes.FakeStore().as_store), plan)[0])
+    parts = written.count(r"\begin{table}")
+    assert parts > 1
+    assert written.count("Fine-{}grained wiring") == 1
+    assert written.count("The notes stand below part") == parts - 1

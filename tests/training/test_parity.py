@@ -20,6 +20,7 @@ from harness.store import RunStore
 from harness.training.job import Job
 from harness.training.run import execute
 from tests.oracle import KEYS, run_mmsa
+from tests.planned import SMALL_HYPER
 
 NAMES = {
     "Acc-2/has-0": "Has0_acc_2",
@@ -36,13 +37,8 @@ NAMES = {
 }
 # Small networks where a default would make a test of minutes; MulT steps every other batch.
 HYPER: dict[str, dict[str, Any]] = {
-    "*": {"batch_size": 16, "early_stop": 3},
-    "TFN": {"hidden_dims": [16, 8, 12], "text_out": 10, "post_fusion_dim": 12},
+    **{section: dict(values) for section, values in SMALL_HYPER.items()},
     "MulT": {"update_epochs": 2, "dst_feature_dim_nheads": [20, 4], "nlevels": 2, "patience": 1},
-    "MISA": {"hidden_size": 24},
-    "MTFN": {"hidden_dims": [16, 8, 12], "text_out": 10, "post_fusion_dim": 12},
-    "MLMF": {"hidden_dims": [16, 8, 12]},
-    "Self-MM": {"update_epochs": 2},
 }
 MULTI_TASK = ("MLF-DNN", "MTFN", "MLMF")
 BOTH = [model for model in sorted(KEYS) if models.entry(model).tasks == ("regression", "classification")]
