@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from harness import __version__, audit_command, cost_command, data_commands, workflow
+from harness import __version__, audit_command, compare_command, cost_command, data_commands, workflow
 from harness.data import Finding
 from harness.display import Format, RunDisplay, err, print_error, print_rows, seconds_text
 from harness.errors import HarnessError, InputError
@@ -264,6 +264,36 @@ def _report(
     print_rows([{"file": str(path)} for path in workflow.make_report(planned, folders)], how)
 
 
+@app.command("compare")
+def _compare(
+    suite: SuiteOption,
+    a: Annotated[
+        str | None, typer.Option("--a", help="Compare with this variant or model (LMF-fg) [the suite's baseline].")
+    ] = None,
+    b: Annotated[str | None, typer.Option("--b", help="Only this [all others].")] = None,
+    levels: Annotated[
+        Listed | None,
+        typer.Option("--level", help="Any of seeds, models, ranks, paper, items [all but items; CSV: seeds]."),
+    ] = None,
+    resamples: Annotated[
+        int, typer.Option(min=100, max=1_000_000, help="Bootstrap resamples and random swaps.")
+    ] = 10_000,
+    data_dir: DataDir = None,
+    models: Models = None,
+    seeds: Seeds = None,
+    datasets: Datasets = None,
+    runs_dir: RunsDir = None,
+    cache_dir: CacheDir = None,
+    how: FormatOption = Format.table,
+) -> None:
+    """Test differences between variants or models of a suite, over seeds, models and test utterances."""
+    folders = Folders.resolve(data_dir, runs_dir, None, cache_dir)
+    pick = _selection(models, None, seeds, datasets)
+    chosen = compare_command.parse_levels(_split(levels, "--level"), how)
+    planned = workflow.plan_suite(suite, pick, folders, need_data=False)
+    compare_command.show_comparison(planned, a, b, chosen, how, resamples)
+
+
 @app.command("costs")
 def _costs(
     suite: SuiteOption = "paper",
@@ -281,10 +311,17 @@ def _audit(
     costs: Annotated[
         bool, typer.Option("--costs/--no-costs", help="Count the models' costs, about a minute, and compare them.")
     ] = True,
+    report: Annotated[
+        bool, typer.Option("--report", help="Write the findings and the re-analysis as a report, and list its files.")
+    ] = False,
+    reports_dir: ReportsDir = None,
     how: FormatOption = Format.table,
 ) -> None:
     """Check the paper's tables against themselves, their metrics and our costs; exit code 1 if one is impossible."""
-    if not audit_command.show_audit(how, costs=costs):
+    if reports_dir and not report:
+        raise InputError("no report is asked for", where="--reports-dir", hint="add --report")
+    reports = Folders.resolve(None, None, reports_dir, None).reports if report else None
+    if not audit_command.show_audit(how, costs=costs, reports=reports):
         raise typer.Exit(1)
 
 

@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import StrEnum
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -23,7 +23,7 @@ from harness.errors import HarnessError, StoreError
 from harness.executors import Event, Failed, Finished, Started
 from harness.spec import RunSpec
 
-__all__ = ["Format", "RunDisplay", "err", "print_error", "print_rows", "seconds_text"]
+__all__ = ["Format", "RunDisplay", "err", "print_error", "print_json", "print_rows", "seconds_text"]
 
 err = Console(stderr=True, highlight=False, markup=False, emoji=False)
 _REFRESH = 4
@@ -49,8 +49,17 @@ def print_rows(rows: Sequence[Mapping[str, Any]], how: Format, *, title: str = "
     StoreError
         If standard output cannot be written, because it goes to a full disk for example.
     """
+    _safely(lambda: _print_rows(rows, how, title, right))
+
+
+def print_json(data: Any) -> None:
+    """Print JSON on standard output, for a listing of several parts; errors as for `print_rows`."""
+    _safely(lambda: _write_json(data))
+
+
+def _safely(write: Callable[[], None]) -> None:
     try:
-        _print_rows(rows, how, title, right)
+        write()
         sys.stdout.flush()
     except BrokenPipeError:
         raise  # whoever reads has seen enough; typer ends the command quietly
@@ -66,7 +75,7 @@ def print_rows(rows: Sequence[Mapping[str, Any]], how: Format, *, title: str = "
 
 def _print_rows(rows: Sequence[Mapping[str, Any]], how: Format, title: str, right: Collection[str]) -> None:
     if how is Format.json:
-        sys.stdout.write(json.dumps(list(rows), indent=1, ensure_ascii=False, default=str, allow_nan=False) + "\n")
+        _write_json(list(rows))
         return
     columns = list(dict.fromkeys(key for row in rows for key in row))
     if how is Format.csv:
@@ -90,6 +99,10 @@ def _print_rows(rows: Sequence[Mapping[str, Any]], how: Format, title: str, righ
     for row in rows:
         table.add_row(*(_cell(row.get(column)) for column in columns))
     out.print(table)
+
+
+def _write_json(data: Any) -> None:
+    sys.stdout.write(json.dumps(data, indent=1, ensure_ascii=False, default=str, allow_nan=False) + "\n")
 
 
 def _cell(value: Any) -> Text:

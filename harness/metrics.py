@@ -13,9 +13,8 @@ metric stands beside it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +22,19 @@ from numpy.typing import NDArray
 from harness.errors import InputError
 from harness.spec import Convention, Task
 
-__all__ = ["Metric", "MetricValue", "all_metrics", "compute", "metrics_for", "weighted_f1"]
+__all__ = [
+    "Metric",
+    "MetricValue",
+    "Reduction",
+    "all_metrics",
+    "compute",
+    "metrics_for",
+    "reductions",
+    "weighted_f1",
+]
 
 FloatArray = NDArray[np.floating[Any]]
+Kind = Literal["accuracy", "f1", "mae", "corr"]
 _SIMS_CUTS = {2: (0.0,), 3: (-0.1, 0.1), 5: (-0.7, -0.1, 0.1, 0.7)}
 
 
@@ -89,6 +98,11 @@ _CLASSIFICATION = (
     _metric("F1-3", "avg:weighted|argmax:0,1,2"),
 )
 _NOT_IN_MMSA = frozenset({"Acc-2/non-0/corrected", "F1/non-0/corrected"})
+_ROUNDED_BY_NUMPY: dict[tuple[Task, Convention], frozenset[str]] = {
+    ("regression", "mosei"): frozenset({"Acc-3", "Acc-5", "Acc-7"}),
+    ("regression", "sims"): frozenset({"Acc-2", "Acc-3", "Acc-5"}),
+}
+"""Accuracies that MMSA holds as NumPy numbers: NumPy and Python round ties such as 39/160 differently."""
 
 
 def metrics_for(task: Task, convention: Convention) -> tuple[Metric, ...]:
@@ -102,6 +116,45 @@ def all_metrics() -> tuple[str, ...]:
     """Return every metric name that exists under any task and convention."""
     names = (m.name for metrics in (_MOSEI_REGRESSION, _SIMS_REGRESSION, _CLASSIFICATION) for m in metrics)
     return tuple(dict.fromkeys(names))
+
+
+@dataclass(frozen=True, eq=False)
+class Reduction:
+    """What a metric is made of: the true and predicted class or score of every utterance, and which utterances count.
+
+    Attributes
+    ----------
+    kind : {"accuracy", "f1", "mae", "corr"}
+        How the two are compared; F1 is averaged with the classes' shares as weights.
+    truth : array, shape (N,)
+        Classes, or scores for MAE and Corr.
+    pred : array, shape (..., N)
+        The same of the predictions.
+    keep : array of bool, shape (N,), or None
+        The utterances that count; None for all.
+    """
+
+    kind: Kind
+    truth: NDArray[Any]
+    pred: NDArray[Any]
+    keep: NDArray[np.bool_] | None = None
+
+
+def reductions(task: Task, convention: Convention, label: NDArray[Any], pred: FloatArray) -> dict[str, Reduction]:
+    """Reduce labels and predictions to what each metric of a task and convention compares.
+
+    Parameters
+    ----------
+    task, convention
+        Which definitions apply.
+    label : array, shape (N,)
+        Regression scores, or classes 0, 1, 2.
+    pred : array, shape (..., N) or (..., N, 3)
+        Predicted scores, or logits of the three classes; axes before those, such as seeds, are kept.
+    """
+    if task == "classification":
+        return _classification(label, pred)
+    return _mosei(label, pred) if convention == "mosei" else _sims(label, pred)
 
 
 def compute(task: Task, convention: Convention, label: NDArray[Any], pred: FloatArray) -> dict[str, MetricValue]:
@@ -135,23 +188,16 @@ def compute(task: Task, convention: Convention, label: NDArray[Any], pred: Float
             where=f"{task} metrics",
             hint="give one label and one prediction (three logits in classification) per utterance",
         )
-    if not np.all(np.isfinite(pred)):
-        undefined = float("nan")
-        return {
-            metric.name: MetricValue(undefined, None if metric.name in _NOT_IN_MMSA else undefined)
-            for metric in metrics_for(task, convention)
-        }
-    scorers: dict[str, Callable[[FloatArray, FloatArray], dict[str, tuple[float, float]]]] = {
-        "mosei": _mosei,
-        "sims": _sims,
-    }
-    scored = _classification(label, pred) if task == "classification" else scorers[convention](label, pred)
+    names = [metric.name for metric in metrics_for(task, convention)]
+    if np.all(np.isfinite(pred)):
+        reduced = reductions(task, convention, label, pred)
+        by_numpy = _ROUNDED_BY_NUMPY.get((task, convention), frozenset())
+        scores = {name: _score(reduced[name], by_numpy=name in by_numpy) for name in names}
+    else:
+        scores = dict.fromkeys(names, (float("nan"), float("nan")))
     return {
-        metric.name: MetricValue(
-            value=float(scored[metric.name][0]),
-            mmsa=None if metric.name in _NOT_IN_MMSA else scored[metric.name][1],
-        )
-        for metric in metrics_for(task, convention)
+        name: MetricValue(value=float(value), mmsa=None if name in _NOT_IN_MMSA else float(printed))
+        for name, (value, printed) in scores.items()
     }
 
 
@@ -169,19 +215,22 @@ def weighted_f1(truth: NDArray[Any], pred: NDArray[Any]) -> float:
     return float(total / truth.size)
 
 
+def _score(reduced: Reduction, *, by_numpy: bool) -> tuple[float, float]:
+    """Return a metric in double precision, and as MMSA rounds it to four digits."""
+    truth, pred = reduced.truth, reduced.pred
+    if reduced.keep is not None:
+        truth, pred = truth[reduced.keep], pred[reduced.keep]
+    if reduced.kind == "mae":
+        return _mae(truth, pred)
+    if reduced.kind == "corr":
+        value = _corr(truth, pred)
+        return value, float(round(np.float64(value), 4))
+    value = _accuracy(truth, pred) if reduced.kind == "accuracy" else weighted_f1(truth, pred)
+    return value, float(round(np.float64(value), 4)) if by_numpy else round(value, 4)
+
+
 def _accuracy(truth: NDArray[Any], pred: NDArray[Any]) -> float:
     return float(np.count_nonzero(truth == pred) / truth.size) if truth.size else float("nan")
-
-
-def _both(value: float) -> tuple[float, float]:
-    """A value that precision and order of summation cannot change: MMSA's is the same, rounded."""
-    return value, round(float(value), 4)
-
-
-def _multiclass(truth: NDArray[Any], pred: NDArray[Any]) -> tuple[float, float]:
-    """Accuracy where MMSA rounds a NumPy number: NumPy and Python differ on ties such as 39/160."""
-    value = _accuracy(truth, pred)
-    return value, float(round(np.float64(value), 4))
 
 
 def _mae(label: FloatArray, pred: FloatArray) -> tuple[float, float]:
@@ -190,63 +239,64 @@ def _mae(label: FloatArray, pred: FloatArray) -> tuple[float, float]:
     return exact, float(round(single, 4))
 
 
-def _corr(label: FloatArray, pred: FloatArray) -> tuple[float, float]:
+def _corr(label: FloatArray, pred: FloatArray) -> float:
     if label.size < 2 or np.ptp(label) == 0 or np.ptp(pred) == 0:
-        return float("nan"), float("nan")
-    value = np.corrcoef(pred, label)[0][1]
-    return float(value), float(round(value, 4))
+        return float("nan")
+    return float(np.corrcoef(pred, label)[0][1])
 
 
-def _mosei(label: FloatArray, pred: FloatArray) -> dict[str, tuple[float, float]]:
+def _mosei(label: FloatArray, pred: FloatArray) -> dict[str, Reduction]:
     nonzero = label != 0
-    scores = {
-        "Acc-2/has-0": _both(_accuracy(label >= 0, pred >= 0)),
-        "Acc-2/non-0": _both(_accuracy(label[nonzero] > 0, pred[nonzero] > 0)),
-        "F1/has-0": _both(weighted_f1(label >= 0, pred >= 0)),
-        "F1/non-0": _both(weighted_f1(label[nonzero] > 0, pred[nonzero] > 0)),
-        "MAE": _mae(label, pred),
-        "Corr": _corr(label, pred),
+    found = {
+        "Acc-2/has-0": Reduction("accuracy", label >= 0, pred >= 0),
+        "Acc-2/non-0": Reduction("accuracy", label > 0, pred > 0, nonzero),
+        "F1/has-0": Reduction("f1", label >= 0, pred >= 0),
+        "F1/non-0": Reduction("f1", label > 0, pred > 0, nonzero),
+        "MAE": Reduction("mae", label, pred),
+        "Corr": Reduction("corr", label, pred),
     }
     for bound, name in ((1.0, "Acc-3"), (2.0, "Acc-5"), (3.0, "Acc-7")):
-        classes = [np.round(np.clip(scored, -bound, bound)) for scored in (label, pred)]
-        scores[name] = _multiclass(classes[0], classes[1])
-    return scores
+        truth, guess = (np.round(np.clip(scored, -bound, bound)) for scored in (label, pred))
+        found[name] = Reduction("accuracy", truth, guess)
+    return found
 
 
-def _sims(label: FloatArray, pred: FloatArray) -> dict[str, tuple[float, float]]:
+def _sims(label: FloatArray, pred: FloatArray) -> dict[str, Reduction]:
     label, pred = (np.clip(scored, -1.0, 1.0) for scored in (label, pred))
-    # side="left" puts a value that equals a cut below it: right ends belong to the interval. The cuts take the
-    # precision of the scores, since 0.1 in single precision is not 0.1 in double.
-    classes = {
-        n: [
-            np.where(np.isnan(scored), -1, np.searchsorted(np.asarray(cuts, dtype=scored.dtype), scored, side="left"))
-            for scored in (label, pred)
-        ]
-        for n, cuts in _SIMS_CUTS.items()
-    }
+    classes = {n: (_cut(label, cuts), _cut(pred, cuts)) for n, cuts in _SIMS_CUTS.items()}
     return {
-        "Acc-2": _multiclass(*classes[2]),
-        "F1": _both(weighted_f1(*classes[2])),
-        "Acc-3": _multiclass(*classes[3]),
-        "Acc-5": _multiclass(*classes[5]),
-        "MAE": _mae(label, pred),
-        "Corr": _corr(label, pred),
+        "Acc-2": Reduction("accuracy", *classes[2]),
+        "F1": Reduction("f1", *classes[2]),
+        "Acc-3": Reduction("accuracy", *classes[3]),
+        "Acc-5": Reduction("accuracy", *classes[5]),
+        "MAE": Reduction("mae", label, pred),
+        "Corr": Reduction("corr", label, pred),
     }
 
 
-def _classification(label: NDArray[Any], logits: FloatArray) -> dict[str, tuple[float, float]]:
+def _cut(scored: FloatArray, cuts: tuple[float, ...]) -> NDArray[np.intp]:
+    """Return the interval of each score, -1 for NaN.
+
+    ``side="left"`` puts a value that equals a cut below it: right ends belong to the interval. The cuts take the
+    precision of the scores, since 0.1 in single precision is not 0.1 in double.
+    """
+    places = np.searchsorted(np.asarray(cuts, dtype=scored.dtype), scored, side="left")
+    return np.where(np.isnan(scored), -1, places)
+
+
+def _classification(label: NDArray[Any], logits: FloatArray) -> dict[str, Reduction]:
     truth = label.astype(np.int64)
-    three = np.argmax(logits, axis=1)
-    two = np.argmax(logits[:, [0, 2]], axis=1)
+    three = np.argmax(logits, axis=-1)
+    two = np.argmax(logits[..., [0, 2]], axis=-1)
     positive = (truth > 1).astype(np.int64)
     polar = truth != 1
     return {
-        "Acc-2/has-0": _both(_accuracy(positive, two)),
-        "Acc-2/non-0": _both(_accuracy(truth[polar], two[polar])),
-        "Acc-2/non-0/corrected": _both(_accuracy(positive[polar], two[polar])),
-        "F1/has-0": _both(weighted_f1(positive, two)),
-        "F1/non-0": _both(weighted_f1(truth[polar], two[polar])),
-        "F1/non-0/corrected": _both(weighted_f1(positive[polar], two[polar])),
-        "Acc-3": _both(_accuracy(truth, three)),
-        "F1-3": _both(weighted_f1(truth, three)),
+        "Acc-2/has-0": Reduction("accuracy", positive, two),
+        "Acc-2/non-0": Reduction("accuracy", truth, two, polar),
+        "Acc-2/non-0/corrected": Reduction("accuracy", positive, two, polar),
+        "F1/has-0": Reduction("f1", positive, two),
+        "F1/non-0": Reduction("f1", truth, two, polar),
+        "F1/non-0/corrected": Reduction("f1", positive, two, polar),
+        "Acc-3": Reduction("accuracy", truth, three),
+        "F1-3": Reduction("f1", truth, three),
     }

@@ -7,23 +7,25 @@ one record under two names: the second name is an *alias*; it is shown, marked, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from harness.errors import HarnessError
 from harness.metrics import MetricValue, compute, metrics_for
-from harness.statistics import hedges_d, holm, paired_t, sign_flip
 
 if TYPE_CHECKING:
     from harness.plan import Cell, Plan
-    from harness.spec import RunSpec
+    from harness.spec import Convention, RunSpec, Task
     from harness.store import Record, RunStore
 
-__all__ = ["Results", "collect", "contrasts", "summarise"]
+__all__ = ["CELL", "Learned", "Predictions", "Results", "collect", "summarise"]
+
+Stored = TypeVar("Stored")
 
 CELL = ["dataset", "setting", "task", "model", "variant", "alias_of", "duplicate", "synthetic"]
 """What names a cell of a table. ``alias_of`` is empty, or the variant whose record this is; ``duplicate`` says that
@@ -36,9 +38,45 @@ RUN_COLUMNS = [
 ]
 SKIPPED_COLUMNS = ["dataset", "setting", "task", "model", "variant", "reason"]
 
-_KEY = ["dataset", "setting", "task", "model", "metric"]
-_FAMILY = ["dataset", "task", "metric", "variant"]
-_TEST = ["n", "mean", "sd", "t", "df", "p", "low", "high", "alpha", "note"]
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What one run predicts for the test split, in the order of the sorted utterance ids.
+
+    Attributes
+    ----------
+    task, convention
+        Which metric definitions apply.
+    ids : array of str, shape (N,)
+    label : array, shape (N,)
+        Scores in regression, classes 0, 1, 2 in classification.
+    pred : array, shape (N,) or (N, 3)
+        Scores, or logits of the three classes.
+    """
+
+    task: Task
+    convention: Convention
+    ids: NDArray[np.object_]
+    label: NDArray[Any]
+    pred: NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """What one run learned, for the utterances of the test split in the order of their sorted ids.
+
+    Attributes
+    ----------
+    ids : array of str, shape (N,)
+    label : array, shape (N,)
+        As in `Predictions`.
+    arrays : Mapping
+        ``text``, ``audio``, ``vision`` or ``fusion``, as far as the model has them, to an array of shape (N, width).
+    """
+
+    ids: NDArray[np.object_]
+    label: NDArray[Any]
+    arrays: Mapping[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -56,12 +94,22 @@ class Results:
         Cells that do not exist, with the reason.
     environments : Mapping
         Environment key to what it stands for.
+    predictions : Mapping
+        Run id to `Predictions` of the test split, for every run that is done; read from the store when asked for.
+    learned : Mapping
+        Run id to `Learned`, the same way.
+    histories : Mapping
+        Run id to one row per epoch, the same way: ``epoch``, ``train_loss``, ``valid_loss``, ``learning_rate``,
+        ``best``, ``seconds``.
     """
 
     values: pd.DataFrame
     runs: pd.DataFrame
     skipped: pd.DataFrame
     environments: Mapping[str, Mapping[str, Any]]
+    predictions: Mapping[str, Predictions] = field(default_factory=dict)
+    learned: Mapping[str, Learned] = field(default_factory=dict)
+    histories: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
 
 def collect(plan: Plan, store: RunStore) -> Results:
@@ -93,11 +141,15 @@ def collect(plan: Plan, store: RunStore) -> Results:
         for cell in plan.cells
         if cell.skipped
     ]
+    done = {run.run_id: run for run in plan.runs if runs[run.run_id]["status"] == "done"}
     return Results(
         values=_typed(pd.DataFrame(values, columns=VALUE_COLUMNS)),
         runs=pd.DataFrame(list(runs.values()), columns=RUN_COLUMNS),
         skipped=pd.DataFrame(skipped, columns=SKIPPED_COLUMNS),
         environments=environments,
+        predictions=_Stored(store, done, _predictions),
+        learned=_Stored(store, done, _learned),
+        histories=_Stored(store, done, lambda record, _: pd.DataFrame(record.history())),
     )
 
 
@@ -119,57 +171,37 @@ def summarise(values: pd.DataFrame) -> pd.DataFrame:
     return frame.drop(columns="seeds")
 
 
-def contrasts(values: pd.DataFrame, baseline: str = "original", alpha: float = 0.05) -> pd.DataFrame:
-    """Compare every variant with the baseline of the same model, seed by seed.
+class _Stored(Mapping[str, Stored]):
+    """Parts of records, read one by one when asked for, since those of a large suite would fill the memory."""
 
-    Parameters
-    ----------
-    values : DataFrame
-        `Results.values`.
-    baseline : str
-        The variant to compare with.
-    alpha : float
-        Level of tests and intervals, and of ``significant`` after Holm's adjustment.
+    def __init__(self, store: RunStore, runs: Mapping[str, RunSpec], read: Callable[[Record, RunSpec], Stored]) -> None:
+        self._store, self._runs, self._read = store, runs, read
 
-    Returns
-    -------
-    DataFrame
-        One row per cell and metric: the numbers of `PairedT` on deltas whose sign is such that + is an improvement,
-        ``holm`` (adjusted within data set, task, metric and variant, over the models), ``family`` (the number of tests
-        in it), ``exact`` and ``floor`` (sign-flip), ``d`` (Hedges) and ``significant``. A duplicate carries the figures
-        of the row it repeats and does not count in a family.
-    """
-    arms = {key: block.set_index("seed")["value"] for key, block in values.groupby([*_KEY, "variant"], sort=False)}
-    rows = []
-    for names, block in values.groupby([*CELL, "metric", "higher_is_better"], sort=False, dropna=False):
-        row: dict[str, Any] = dict(zip([*CELL, "metric", "higher_is_better"], names, strict=True))
-        if row["variant"] == baseline:
-            continue
-        base = arms.get((*(row[name] for name in _KEY), baseline), pd.Series(dtype=np.float64))
-        deltas = (block.set_index("seed")["value"] - base) * (1 if row["higher_is_better"] else -1)
-        test, flip = paired_t(deltas, alpha), sign_flip(deltas)
-        row |= {"baseline": baseline, **asdict(test), "exact": flip.p, "floor": flip.floor, "d": hedges_d(deltas)}
-        rows.append(row)
-    columns = [*CELL, "metric", "higher_is_better", "baseline", *_TEST, "exact", "floor", "d"]
-    frame = pd.DataFrame(rows, columns=columns)
-    return _with_families(frame, alpha)
+    def __getitem__(self, run_id: str) -> Stored:
+        spec = self._runs[run_id]
+        if (record := self._store.record(spec)) is None:
+            raise KeyError(run_id)
+        return self._read(record, spec)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._runs)
+
+    def __len__(self) -> int:
+        return len(self._runs)
 
 
-def _with_families(frame: pd.DataFrame, alpha: float) -> pd.DataFrame:
-    adjusted = pd.Series(np.nan, index=frame.index, dtype=np.float64)
-    family = pd.Series(0, index=frame.index, dtype=np.int64)
-    for _, block in frame[~frame["duplicate"].astype(bool)].groupby(_FAMILY, sort=False):
-        adjusted[block.index] = holm(block["p"])
-        family[block.index] = int(block["p"].notna().sum())
-    index = {key: i for i, key in zip(frame.index, _tuples(frame, [*_KEY, "variant"]), strict=True)}
-    for i, key in zip(frame.index, _tuples(frame, [*_KEY, "alias_of"]), strict=True):
-        if bool(frame.at[i, "duplicate"]) and key in index:
-            adjusted[i], family[i] = adjusted[index[key]], family[index[key]]
-    return frame.assign(holm=adjusted, family=family, significant=adjusted < alpha)
+def _predictions(record: Record, spec: RunSpec) -> Predictions:
+    label, pred, ids = _test_split(record, spec)
+    order = np.argsort(ids, kind="stable")
+    return Predictions(spec.task, spec.data.convention, ids[order], label[order], pred[order])
 
 
-def _tuples(frame: pd.DataFrame, columns: list[str]) -> Iterator[tuple[Any, ...]]:
-    return frame[columns].itertuples(index=False, name=None)
+def _learned(record: Record, spec: RunSpec) -> Learned:
+    tested = _predictions(record, spec)
+    ids, arrays = record.features()
+    place = {sample: i for i, sample in enumerate(ids)}
+    order = [place[sample] for sample in tested.ids]
+    return Learned(tested.ids, tested.label, {name: array[order] for name, array in arrays.items()})
 
 
 def _place(cell: Cell) -> tuple[str, str, str, str]:
@@ -231,7 +263,13 @@ def _read_run(
 
 
 def _score(record: Record, spec: RunSpec, cell: Cell) -> dict[str, MetricValue]:
+    label, pred, _ = _test_split(record, spec)
+    return compute(spec.task, cell.dataset.convention, label, pred)
+
+
+def _test_split(record: Record, spec: RunSpec) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.object_]]:
+    """Return labels, predictions and ids in the order of the record."""
     predictions = record.predictions()
     test = predictions[predictions["split"] == "test"]
     columns = ["logit_0", "logit_1", "logit_2"] if spec.task == "classification" else "pred"
-    return compute(spec.task, cell.dataset.convention, test["label"].to_numpy(), test[columns].to_numpy())
+    return test["label"].to_numpy(), test[columns].to_numpy(), test["id"].to_numpy(dtype=object)

@@ -1,4 +1,4 @@
-"""Records to frames: metrics by recomputation, contrasts by hand, families without aliases, broken records."""
+"""Records to frames: metrics by recomputation, aliases, predictions in one order, broken records."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
-from scipy import stats
 
 from harness.metrics import compute
-from harness.results import collect, contrasts, summarise
+from harness.results import collect, summarise
 from harness.store import RunStore
 from tests.helpers import fake_record
 from tests.reports import fakes
@@ -40,53 +40,17 @@ def test_mean_and_sd_are_over_seeds() -> None:
     assert row["sd"] == pytest.approx(np.std(mae, ddof=1))
 
 
-def test_deltas_are_paired_by_seed_and_plus_is_an_improvement() -> None:
-    plan = fakes.plan(models=("LMF",), variants=("original", "fg"))
-    store = fakes.filled(plan, fakes.typical_error)
-    store.records.pop(plan.cells[0].runs[2].run_id)  # this seed has no pair
-    values = collect(plan, store.as_store).values
-    found = {str(row["metric"]): row for row in contrasts(values).to_dict("records")}
-    wide = values.pivot_table(index="seed", columns=["metric", "variant"], values="value")
-    for metric, sign in (("MAE", -1), ("Acc-7", 1)):
-        deltas = sign * (wide[metric]["fg"] - wide[metric]["original"]).dropna()
-        assert found[metric]["n"] == 4 == len(deltas)
-        assert found[metric]["mean"] == pytest.approx(deltas.mean())
-        assert found[metric]["p"] == pytest.approx(stats.ttest_1samp(deltas, 0).pvalue)
-        assert found[metric]["mean"] > 0, "LMF-fg was made better"
-
-
-def test_holm_runs_over_the_models_of_a_family() -> None:
-    plan = fakes.plan(variants=("original", "fg", "v"))
-    found = contrasts(collect(plan, fakes.filled(plan, fakes.typical_error).as_store).values)
-    for _, block in found.groupby(["metric", "variant"]):
-        assert set(block["family"]) == {3}
-        p = np.sort(block["p"].to_numpy())
-        expected = np.minimum(1, np.maximum.accumulate(p * np.arange(3, 0, -1)))
-        assert np.sort(block["holm"].to_numpy()) == pytest.approx(expected)
-    assert found["significant"].any()
-
-
-def test_an_alias_is_shown_and_counts_once() -> None:
+def test_an_alias_is_shown_and_marked() -> None:
     plan = fakes.plan([fakes.dataset("mosi-utterance", synthetic=False, vision_groups=False)])
     results = collect(plan, fakes.filled(plan, fakes.typical_error).as_store)
     assert set(results.values["variant"]) == {"original", "fg", "a"}
     assert set(results.skipped["variant"]) == {"v"}
     assert len(results.runs) == 2 * len(fakes.MODELS) * len(fakes.SEEDS)
-    found = contrasts(results.values)
-    for _, block in found.groupby("metric"):
-        fg, a = (block[block["variant"] == v].reset_index(drop=True) for v in ("fg", "a"))
-        assert set(block["family"]) == {3}
-        assert a["duplicate"].all()
-        assert not fg["duplicate"].any()
-        assert a["holm"].equals(fg["holm"])
-
-
-def test_one_seed_has_a_delta_and_no_verdict() -> None:
-    plan = fakes.plan(seeds=(7,), models=("LMF",))
-    found = contrasts(collect(plan, fakes.filled(plan).as_store).values)
-    assert (found["n"] == 1).all()
-    assert found["p"].isna().all()
-    assert not found["significant"].any()
+    values = results.values
+    assert set(values.loc[values["duplicate"], "variant"]) == {"a"}
+    assert set(values.loc[values["alias_of"] == "fg", "variant"]) == {"a"}
+    fg, a = (values[values["variant"] == variant] for variant in ("fg", "a"))
+    assert a[["run_id", "metric", "value"]].to_numpy().tolist() == fg[["run_id", "metric", "value"]].to_numpy().tolist()
 
 
 def test_undefined_metrics_are_left_out_of_means() -> None:
@@ -105,7 +69,9 @@ def test_nothing_run_gives_empty_frames() -> None:
     assert results.values.empty
     assert set(results.runs["status"]) == {"missing"}
     assert summarise(results.values).empty
-    assert contrasts(results.values).empty
+    assert not results.predictions
+    assert not results.learned
+    assert not results.histories
 
 
 def test_a_damaged_record_is_a_failed_run_with_a_reason(tmp_path: Path) -> None:
@@ -131,3 +97,63 @@ def test_failures_come_with_their_reason() -> None:
     store.fail(run, "ran out of patience", kind="timeout")
     told = collect(plan, store.as_store).runs.set_index("run_id").loc[run.run_id]
     assert (told["status"], told["kind"], told["reason"]) == ("failed", "timeout", "ran out of patience")
+
+
+def test_predictions_go_by_the_id_of_the_utterance() -> None:
+    plan = fakes.plan(models=("LMF",), variants=("original", "fg"))
+    store = fakes.filled(plan)
+    run = plan.runs[0]
+    before = collect(plan, store.as_store).predictions[run.run_id]
+    frame = store.records[run.run_id].frame
+    other = frame.head(7).assign(split="valid", id=[f"other{i}" for i in range(7)])
+    store.records[run.run_id].frame = pd.concat([frame.sample(frac=1, random_state=1), other])
+    after = collect(plan, store.as_store).predictions[run.run_id]
+    assert after.ids.tolist() == sorted(frame["id"]) == before.ids.tolist()
+    stored = frame.set_index("id")
+    for read in (before, after):
+        assert read.label.tolist() == stored.loc[read.ids.tolist(), "label"].tolist()
+        assert read.pred.tolist() == stored.loc[read.ids.tolist(), "pred"].tolist()
+    assert (after.task, after.convention) == ("regression", "mosei")
+
+
+def test_predictions_of_classes_are_three_logits() -> None:
+    plan = fakes.plan(tasks=("classification",), models=("LMF",), variants=("original",))
+    store = fakes.filled(plan)
+    run = plan.runs[0]
+    read = collect(plan, store.as_store).predictions[run.run_id]
+    stored = store.records[run.run_id].frame.set_index("id").loc[read.ids.tolist()]
+    assert read.pred.tolist() == stored[["logit_0", "logit_1", "logit_2"]].to_numpy().tolist()
+    assert set(read.label.tolist()) <= {0, 1, 2}
+
+
+def test_predictions_are_there_for_runs_that_are_done_and_read_when_asked_for() -> None:
+    plan = fakes.plan(models=("LMF",), variants=("original",))
+    store = fakes.filled(plan)
+    store.records.pop(plan.runs[1].run_id)
+    results = collect(plan, store.as_store)
+    assert set(results.predictions) == {run.run_id for i, run in enumerate(plan.runs) if i != 1}
+    assert len(results.predictions) == len(fakes.SEEDS) - 1
+    with pytest.raises(KeyError):
+        results.predictions[plan.runs[1].run_id]
+    store.records.pop(plan.runs[0].run_id)  # gone since
+    with pytest.raises(KeyError):
+        results.predictions[plan.runs[0].run_id]
+
+
+def test_features_follow_the_predictions_whatever_order_they_are_stored_in(tmp_path: Path) -> None:
+    plan = fakes.plan(models=("LMF",), variants=("original",), seeds=(1,))
+    store = RunStore(tmp_path)
+    store.prepare()
+    (run,) = plan.runs
+    fake_record(store, run)
+    results = collect(plan, store)
+    record = store.record(run)
+    assert record is not None
+    ids, arrays = record.features()
+    learned, tested = results.learned[run.run_id], results.predictions[run.run_id]
+    assert learned.ids.tolist() == tested.ids.tolist() == sorted(ids)
+    assert learned.label.tolist() == tested.label.tolist()
+    for name, array in arrays.items():
+        place = [list(ids).index(sample) for sample in learned.ids]
+        assert np.array_equal(learned.arrays[name], array[place])
+    assert list(results.histories[run.run_id]["epoch"]) == [1, 2, 3]

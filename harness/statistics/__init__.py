@@ -11,7 +11,7 @@ left. What cannot be computed is NaN with a note that says why; an argument that
 | `families`, `power` | what many tests do to it; how large it is; what so few seeds can find |
 | `sums`, `bootstrap` | intervals over seeds and test items, of any metric |
 | `items` | is there a difference on other items, these models given? (second level, never alone) |
-| `signs`, `blocks` | is there a difference over models? |
+| `signs`, `rows`, `blocks` | is there a difference over models? |
 | `printed` | does a printed mean agree with our seeds? |
 """
 
@@ -32,6 +32,7 @@ from harness.statistics.items import (
     Randomization,
     Williams,
     approximate_randomization,
+    approximate_randomizations,
     mcnemar,
     williams_t,
     williams_t_from_correlations,
@@ -47,6 +48,7 @@ from harness.statistics.printed import (
     prediction_interval,
     tost,
 )
+from harness.statistics.rows import OverRows, adjust_rows, over_rows
 from harness.statistics.seeds import (
     MAX_SIGN_FLIP,
     MIN_BCA,
@@ -77,6 +79,7 @@ __all__ = [
     "MeanInterval",
     "Nemenyi",
     "Outcome",
+    "OverRows",
     "PairedT",
     "PredictionInterval",
     "Randomization",
@@ -90,8 +93,10 @@ __all__ = [
     "Williams",
     "accuracy_sums",
     "adjust",
+    "adjust_rows",
     "against_printed",
     "approximate_randomization",
+    "approximate_randomizations",
     "bca_interval",
     "benjamini_hochberg",
     "correlation_sums",
@@ -104,6 +109,7 @@ __all__ = [
     "mean_sums",
     "minimum_detectable_effect",
     "nemenyi",
+    "over_rows",
     "paired_t",
     "paired_t_power",
     "prediction_interval",

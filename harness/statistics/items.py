@@ -6,11 +6,12 @@ between two architectures, McNemar on one seed is significant in 12 to 29 % of c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from harness.statistics.arrays import FloatArray, checked_level, sign_floor
@@ -23,6 +24,7 @@ __all__ = [
     "Randomization",
     "Williams",
     "approximate_randomization",
+    "approximate_randomizations",
     "mcnemar",
     "williams_t",
     "williams_t_from_correlations",
@@ -124,49 +126,56 @@ def mcnemar(
 def approximate_randomization(
     first: ItemSums, second: ItemSums, *, resamples: int = 10_000, seed: int = 0
 ) -> Randomization:
-    """Test a metric's difference by swapping the two arms' predictions item by item (Noreen 1989; Yeh 2000).
+    """Test one metric's difference by swapping predictions; see `approximate_randomizations`."""
+    return approximate_randomizations([(first, second)], resamples=resamples, seed=seed)[0]
+
+
+def approximate_randomizations(
+    comparisons: Sequence[tuple[ItemSums, ItemSums]], *, resamples: int = 10_000, seed: int = 0
+) -> tuple[Randomization, ...]:
+    """Test metrics' differences by swapping the two arms' predictions item by item (Noreen 1989; Yeh 2000).
 
     Parameters
     ----------
-    first, second : ItemSums
+    comparisons : sequence of (ItemSums, ItemSums)
         The metric of each arm on the same items; with several seeds an item is swapped in all of them at once and the
         statistic is the mean difference. Seeds without a defined difference are left out.
     resamples : int
-        Number of random swaps.
+        Number of random swaps, shared by all comparisons of one number of items.
     seed : int
-        What the swaps are drawn from.
+        What the swaps are drawn from. The p of a comparison does not depend on the others in the call.
 
     Returns
     -------
-    Randomization
+    tuple of Randomization
         p counts the observed arrangement too, so its floor is ``1 / (resamples + 1)``. A swap on which the metric is
         not defined counts against a difference. p is NaN if the difference itself is not defined.
 
     Raises
     ------
     ValueError
-        If the arms do not have the same shape, or `resamples` is below one.
+        If two arms do not have the same shape, or `resamples` is below one.
     """
-    if first.columns.shape != second.columns.shape:
-        raise ValueError(f"the arms must have the same shape, got {first.columns.shape} and {second.columns.shape}")
     if resamples < 1:
         raise ValueError(f"at least one resample is needed, got {resamples}")
-    gaps = second.values() - first.values()
-    kept = np.isfinite(gaps)
-    observed, p = np.nan, np.nan
-    if kept.any():
-        observed = float(gaps[kept].mean())
-        reached = _swaps_that_reach(first, second, kept, abs(observed), resamples, seed)
-        p = (1 + reached) / (1 + resamples)
-    return Randomization(
-        test="approximate randomization",
-        level="items",
-        n=first.items,
-        statistic=observed,
-        p=p,
-        floor=1 / (1 + resamples),
-        note=SECOND_LEVEL,
-        resamples=resamples,
+    for first, second in comparisons:
+        if first.columns.shape != second.columns.shape:
+            raise ValueError(f"the arms must have the same shape, got {first.columns.shape} and {second.columns.shape}")
+    swaps = [_Swaps.of(first, second) for first, second in comparisons]
+    for items in {first.items for first, _ in comparisons}:
+        _swap([one for one in swaps if one is not None and one.first.items == items], items, resamples, seed)
+    return tuple(
+        Randomization(
+            test="approximate randomization",
+            level="items",
+            n=first.items,
+            statistic=one.observed if one else np.nan,
+            p=(1 + one.reached) / (1 + resamples) if one else np.nan,
+            floor=1 / (1 + resamples),
+            note=SECOND_LEVEL,
+            resamples=resamples,
+        )
+        for (first, _), one in zip(comparisons, swaps, strict=True)
     )
 
 
@@ -240,22 +249,49 @@ def _mcnemar_floor(disagreements: int, method: str) -> float:
     return float(special.chdtrc(1, (disagreements - 1) ** 2 / disagreements))
 
 
-def _swaps_that_reach(
-    first: ItemSums, second: ItemSums, kept: FloatArray, observed: float, resamples: int, seed: int
-) -> int:
-    """Count the random swaps whose mean difference is as far from zero as the one observed, or not defined."""
-    ours, theirs = first.columns[kept], second.columns[kept]
-    shape = ours.shape
-    moved = (theirs - ours).reshape(-1, shape[2])
-    base, other = ours.sum(axis=-1), theirs.sum(axis=-1)
-    rng, reached = np.random.default_rng([seed, 2]), 0
+@dataclass
+class _Swaps:
+    """A comparison while its items are swapped: `reached` counts swaps as far from zero as what was observed."""
+
+    first: ItemSums
+    second: ItemSums
+    kept: NDArray[np.bool_]
+    observed: float
+    reached: int = 0
+
+    @classmethod
+    def of(cls, first: ItemSums, second: ItemSums) -> _Swaps | None:
+        """Return None where no seed has a defined difference."""
+        gaps = second.values() - first.values()
+        kept = np.isfinite(gaps)
+        return cls(first, second, kept, float(gaps[kept].mean())) if kept.any() else None
+
+    def moved(self) -> FloatArray:
+        """Return what each item takes from one arm to the other when it is swapped, shape (columns, items)."""
+        gained: FloatArray = (self.second.columns - self.first.columns)[self.kept]
+        return gained.reshape(-1, gained.shape[2])
+
+    def count(self, gain: FloatArray) -> None:
+        """Add one chunk of swaps, given as sums of `moved`, shape (swaps, columns)."""
+        base, other = (arm.columns[self.kept].sum(axis=-1) for arm in (self.first, self.second))
+        gain = gain.reshape(-1, *base.shape)
+        gap = (self.second.finish(other - gain) - self.first.finish(base + gain)).mean(axis=1)
+        self.reached += int(np.count_nonzero(~(np.abs(gap) < abs(self.observed) - 1e-12)))
+
+
+def _swap(swaps: Sequence[_Swaps], items: int, resamples: int, seed: int) -> None:
+    """Swap the items of all comparisons at random, the same ones in each."""
+    if not swaps:
+        return
+    moved = [one.moved() for one in swaps]
+    ends = np.cumsum([0, *(part.shape[0] for part in moved)])
+    table = np.concatenate(moved).T
+    rng = np.random.default_rng([seed, 2])
     for start in range(0, resamples, _CHUNK):
         size = min(_CHUNK, resamples - start)
-        swapped = rng.integers(0, 2, size=(size, shape[2])).astype(np.float64)
-        gain = (swapped @ moved.T).reshape(size, *shape[:2])
-        gap = (second.finish(other - gain) - first.finish(base + gain)).mean(axis=1)
-        reached += int(np.count_nonzero(~(np.abs(gap) < observed - 1e-12)))
-    return reached
+        gains = rng.integers(0, 2, size=(size, items)).astype(np.float64) @ table
+        for one, low, high in zip(swaps, ends[:-1], ends[1:], strict=True):
+            one.count(gains[:, low:high])
 
 
 def _williams(n: int, r: tuple[float, float, float], t: float, p: float) -> Williams:

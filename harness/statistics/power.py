@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
@@ -67,6 +69,7 @@ def paired_t_power(effect: float, n: int, alpha: float = 0.05) -> float:
     return float(integrate.quad(rejected, 0.0, 1.0, points=[middle], limit=200)[0])
 
 
+@cache
 def minimum_detectable_effect(n: int, alpha: float = 0.05, power: float = 0.8) -> float:
     """Return the smallest standardised mean delta that a two-sided paired t test finds with the given power.
 

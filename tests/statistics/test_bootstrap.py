@@ -25,7 +25,7 @@ from harness.statistics import (
     two_level_bootstraps,
 )
 from harness.statistics.bootstrap import _item_counts, _seed_draws
-from tests.statistics.metric_sums import metric_sums
+from harness.tallies import tallies
 
 KINDS: tuple[tuple[Task, Convention], ...] = (
     ("regression", "mosei"),
@@ -49,7 +49,7 @@ def drawn(
 @pytest.mark.parametrize(("task", "convention"), KINDS)
 def test_every_metric_of_the_harness_is_a_function_of_sums(task: Task, convention: Convention) -> None:
     label, pred = drawn(task, convention, 3, 211)
-    sums = metric_sums(task, convention, label, pred)
+    sums = tallies(task, convention, label, pred)
     wanted = [compute(task, convention, label, one) for one in pred]
     assert set(sums) == set(wanted[0])
     for name, metric in sums.items():
@@ -60,7 +60,7 @@ def test_every_metric_of_the_harness_is_a_function_of_sums(task: Task, conventio
 def test_the_bootstrap_equals_a_loop_over_the_metric_functions(task: Task, convention: Convention) -> None:
     label, baseline = drawn(task, convention, 4, 61)
     variant: NDArray[Any] = baseline[::-1] * np.float32(0.8)
-    sums, others = (metric_sums(task, convention, label, pred) for pred in (baseline, variant))
+    sums, others = (tallies(task, convention, label, pred) for pred in (baseline, variant))
     got = two_level_bootstraps([(sums[name], others[name]) for name in sums], resamples=300)
     looped: dict[str, list[float]] = {name: [] for name in sums}
     for rows, counts in _item_counts(61, 300, 0):
@@ -79,7 +79,7 @@ def test_the_bootstrap_equals_a_loop_over_the_metric_functions(task: Task, conve
 
 def test_intervals_do_not_depend_on_what_else_is_in_the_call() -> None:
     label, pred = drawn("regression", "mosei", 4, 300)
-    sums = list(metric_sums("regression", "mosei", label, pred).values())
+    sums = list(tallies("regression", "mosei", label, pred).values())
     together = two_level_bootstraps([(one, None) for one in sums], resamples=400)
     assert together[3] == two_level_bootstrap(sums[3], resamples=400)
     assert together[3] != two_level_bootstrap(sums[3], resamples=400, seed=1)

@@ -15,6 +15,7 @@ from harness.statistics import (
     SECOND_LEVEL,
     accuracy_sums,
     approximate_randomization,
+    approximate_randomizations,
     correlation_sums,
     f1_sums,
     mcnemar,
@@ -157,3 +158,17 @@ def test_williams_t_at_its_edges() -> None:
         williams_t_from_correlations(1.2, 0.5, 0.5, 10)
     with pytest.raises(ValueError, match="no three variables"):
         williams_t_from_correlations(0.9, -0.9, 0.9, 10)
+
+
+def test_a_randomization_is_the_same_alone_and_beside_others() -> None:
+    rng = np.random.default_rng(5)
+    truth = rng.integers(0, 2, 90)
+    arms = [np.where(rng.random((3, 90)) < right, truth, 1 - truth) for right in (0.6, 0.7, 0.8)]
+    pairs = [
+        (accuracy_sums(truth, arms[0]), accuracy_sums(truth, arms[1])),
+        (f1_sums(truth, arms[0]), f1_sums(truth, arms[2])),
+        (accuracy_sums(truth[:50], arms[0][:, :50]), accuracy_sums(truth[:50], arms[1][:, :50])),
+    ]
+    together = approximate_randomizations(pairs, resamples=300, seed=3)
+    assert together == tuple(approximate_randomization(*pair, resamples=300, seed=3) for pair in pairs)
+    assert len({one.p for one in together}) == 3
