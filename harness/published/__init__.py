@@ -11,19 +11,25 @@ paper itself went wrong, ``corrected`` says what must be meant and ``reason`` wh
   number is which in a cell that holds two. Values and printed precision follow from the text, and stand nowhere else.
 * ``table1.csv`` to ``table3.csv`` are laid out as printed, with the harness's own names in a column beside it, and
   ``table9.csv``, the case study, has one line a printed cell. ``captions.csv`` holds the captions.
+* ``claims.csv`` holds what the running text says about the tables: the words as they are, and a reading of them that
+  tables can decide (see `ClaimKind`). ``; `` stands between the parts of a list.
 
 A dash, of whatever length, is an absent value. Bold type, which marks improvements in Tables 4 to 7 and the best
 results in Tables 8 and 9, did not survive the text extraction at all, underlines (second best in Table 8) in part.
 """
 
-from harness.published.cells import Cell, Half, Source
+from harness.published.cells import COSTS, Cell, Half, Source
+from harness.published.claims import Claim, ClaimKind
 from harness.published.descriptions import Case, DatasetSize, Network, Prediction, SubFeatures
 from harness.published.numbers import Printed, parse, parse_cell
 from harness.published.tables import Tables, frame, load, own_results
 
 __all__ = [
+    "COSTS",
     "Case",
     "Cell",
+    "Claim",
+    "ClaimKind",
     "DatasetSize",
     "Half",
     "Network",

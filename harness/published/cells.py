@@ -13,12 +13,14 @@ from harness.published.files import choice, corrected, read_csv, whole
 from harness.published.numbers import Printed, parse_cell
 from harness.spec import Task, Variant
 
-__all__ = ["RESULT_TABLES", "Cell", "Half", "Source", "read_cells", "reprint"]
+__all__ = ["COSTS", "RESULT_TABLES", "Cell", "Half", "Source", "read_cells", "reprint"]
 
 Half = Literal["has-0", "non-0"]
 Source = Literal["reproduction", "mmsa", "paper", "delta"]
 
 RESULT_TABLES = (4, 5, 6, 7, 8)
+COSTS = ("Params", "FLOPs")
+"""Columns that hold what a model costs, not how well it does."""
 
 _HEADER = (
     *("table", "place", "row", "model", "variant", "source", "dataset", "task", "setting"),

@@ -1,4 +1,4 @@
-"""All published tables together, and what the harness looks up in them."""
+"""All published tables together, with what the text says about them, and what the harness looks up in them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import InputError
 from harness.published.cells import RESULT_TABLES, Cell, read_cells, reprint
+from harness.published.claims import Claim, read_claims
 from harness.published.descriptions import (
     Case,
     DatasetSize,
@@ -52,6 +53,8 @@ class Tables:
         Table 9.
     captions : mapping of int to str
         Of all nine.
+    claims : tuple of Claim
+        What the running text says about them.
     """
 
     cells: tuple[Cell, ...]
@@ -60,6 +63,7 @@ class Tables:
     networks: tuple[Network, ...]
     cases: tuple[Case, ...]
     captions: Mapping[int, str]
+    claims: tuple[Claim, ...] = ()
 
     def table(self, number: int) -> tuple[Cell, ...]:
         """Return the cells of one result table."""
@@ -133,6 +137,7 @@ def _read(folder: Path | None) -> Tables:
         networks=read_networks(folder),
         cases=read_cases(folder),
         captions=read_captions(folder),
+        claims=read_claims(folder),
     )
 
 

@@ -1,0 +1,121 @@
+"""What the running text states: a finding for each part that the tables do not bear out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from harness.audit.stated import stated
+from harness.published import Tables, load, parse
+
+OWN = "reproduction"
+Place = tuple[int, str, str, str]
+
+
+def places(tables: Tables) -> list[Place]:
+    return [(f.table, f.row, f.column, f.severity) for f in stated(tables)]
+
+
+def test_the_paper() -> None:
+    assert [(f.table, f.row, f.column, f.printed, f.expected, f.severity) for f in stated(load())] == [
+        (4, "#TETFN", "Data Setting", "MFN, Graph-MFN, ALMT, TMT aligned", "TETFN aligned too", "warning"),
+        (5, "#TMT-fg", "Acc-3", "MulT", "TMT with 68.05", "note"),
+        (5, "#TETFN-fg", "Acc-5", "MulT", "TETFN with 43.28", "note"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("table", "row", "column", "text", "place", "printed", "expected"),
+    [
+        (5, ("TFN", "fg", OWN), "Acc-2", "79.86", (5, "#TFN-fg", "Acc-2"), "3.72", "+3.71"),
+        (5, ("TFN", "fg", OWN), "F1", "–", (5, "#TFN-fg", "F1"), "3.20", "nothing"),
+        (5, ("MFN", "original", OWN), "Acc-5", "38.61", (5, "#MFN-fg", "Acc-5"), "1.66", "+1.65"),
+        (5, ("LF-DNN", "fg", OWN), "Acc-5", "42.06", (5, "#LF-DNN-fg", "Acc-5"), "3.67", "+3.68"),
+        (5, ("ALMT", "fg", OWN), "Acc-5", "43.89", (5, "#ALMT-fg", "Acc-5"), "less than the +1.66 of MFN", "+1.66"),
+        (
+            4,
+            ("TETFN", "fg", OWN),
+            "Acc-2",
+            "81.28/85.11",
+            (4, "#TETFN-fg", "Acc-2/has-0"),
+            "Self-MM, MulT, LMF",
+            "Self-MM +2.68, MulT +2.58, TETFN +1.81",
+        ),
+        (7, ("MFN", "fg", OWN), "F1", "84.20/55.46", (7, "#MFN-fg", "F1/has-0"), "MulT", "MFN +6.57"),
+    ],
+)
+def test_a_changed_cell_brings_its_finding(
+    table: int,
+    row: tuple[str, str, str],
+    column: str,
+    text: str,
+    place: tuple[int, str, str],
+    printed: str,
+    expected: str,
+) -> None:
+    before = places(load())
+    after = list(stated(load().reprinted(table, row, column, text)))
+    new = [f for f in after if (f.table, f.row, f.column, f.severity) not in before]
+    assert (*place, printed, expected, "error") in [
+        (f.table, f.row, f.column, f.printed, f.expected, f.severity) for f in new
+    ]
+
+
+@pytest.mark.parametrize(
+    ("column", "text", "gone"),
+    [("Acc-3", "68.05", "#TMT-fg"), ("Acc-5", "43.30", "#TETFN-fg")],
+)
+def test_a_mended_cell_takes_its_finding_away(column: str, text: str, gone: str) -> None:
+    mended = places(load().reprinted(5, ("MulT", "fg", OWN), column, text))
+    assert (5, gone, column, "note") in places(load())
+    assert (5, gone, column, "note") not in mended
+
+
+def test_a_tie_for_the_last_place_is_no_finding() -> None:
+    # TETFN's difference becomes LMF's +1.80.
+    tied = load().reprinted(4, ("TETFN", "fg", OWN), "Acc-2", "81.27/85.11")
+    assert places(tied) == places(load())
+
+
+def test_counts() -> None:
+    other = parse("2,280")
+    assert other is not None
+    tables = load()
+    sizes = tuple(replace(size, total=other) if size.dataset == "sims" else size for size in tables.sizes)
+    found = [f for f in stated(replace(tables, sizes=sizes)) if f.severity == "error"]
+    assert [(f.table, f.row, f.column, f.printed, f.expected) for f in found] == [
+        (1, "CH-SIMS", "Total", "2,281", "2,280")
+    ]
+
+
+def test_sub_features_that_do_not_add_up() -> None:
+    tables = load()
+    rows = tuple(
+        replace(row, names=row.names[1:]) if (row.dataset, row.modality) == ("sims", "vision") else row
+        for row in tables.sub_features
+    )
+    found = [f for f in stated(replace(tables, sub_features=rows)) if f.severity == "error"]
+    assert [(f.table, f.row, f.column, f.printed, f.expected) for f in found] == [
+        (2, "CH-SIMS vision", "Fine-grained features", "6 of them", "5")
+    ]
+
+
+def test_a_row_that_is_not_there() -> None:
+    tables = load()
+    found = [f for f in stated(replace(tables, sub_features=tables.sub_features[:3])) if f.severity == "error"]
+    assert {(f.table, f.row, f.column, f.expected) for f in found} == {
+        (2, "sims", "vision", "nothing"),
+        (2, "sims", "vision sub-features", "nothing"),
+    }
+
+
+def test_the_sentence_is_quoted_and_its_reading_given() -> None:
+    (first, *_) = stated(load())
+    assert first.kind == "stated"
+    assert first.why.startswith('section 4.2 says "The feature-extraction methods in MFN, Graph-MFN')
+    assert "if the words mean that" in first.certainty
+
+
+def test_no_claims_no_findings() -> None:
+    assert list(stated(replace(load(), claims=()))) == []
