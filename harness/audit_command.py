@@ -6,6 +6,8 @@ import os
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.progress import track
@@ -23,19 +25,26 @@ _WIDTHS = {"row": 16, "column": 14, "printed": 14, "expected": 18, "why": 42}
 """Of the folded columns: with the table's number and the gaps it is less than 120."""
 
 
-def show_audit(how: Format, *, costs: bool) -> bool:
-    """Print the findings on the published tables; the summary goes to standard error.
+def show_audit(how: Format, *, costs: bool, reports: Path | None = None) -> bool:
+    """Print the findings on the published tables, or write them as a report; the summary goes to standard error.
 
     Parameters
     ----------
     how : Format
     costs : bool
         Whether to count the models, about a minute, and compare the printed costs.
+    reports : Path, optional
+        The reports folder; with it the findings go to ``<reports>/audit``, and the files written are listed instead.
 
     Returns
     -------
     bool
         Whether nothing is impossible or contradictory.
+
+    Raises
+    ------
+    StoreError
+        If the report cannot be written.
     """
     # Imports numpy and the registry of models, which the other commands need not wait for.
     from harness.audit import SEVERITIES, audit, count_costs
@@ -44,8 +53,15 @@ def show_audit(how: Format, *, costs: bool) -> bool:
     tables = load()
     if costs and os.environ.get(VARIABLE):
         err.print(f"text encoders are those that {VARIABLE} names", soft_wrap=True)
-    findings = audit(tables, count_costs(tables, _watched) if costs else None)
-    if how is Format.table:
+    counted = count_costs(tables, _watched) if costs else None
+    findings = audit(tables, counted)
+    if reports is not None:
+        # Draws figures, for which matplotlib is imported.
+        from harness.audit.report import render_audit
+
+        files = render_audit(tables, findings, reports, now=datetime.now(UTC), costs=counted)
+        print_rows([{"file": str(path)} for path in files], how)
+    elif how is Format.table:
         for severity in SEVERITIES:
             if rows := [_shown(finding) for finding in findings if finding.severity == severity]:
                 print_rows(rows, how, title=f"{severity}s")

@@ -6,10 +6,11 @@ of these, is judged the same way. What a rule claims, and the proof where it is 
 * `deltas`, `plus_signs`: the rows of differences; `repeated_numbers`, `spellings`: what stands twice;
   `underlines`: the second-best marks of Table 8.
 * `ranges`, `nested_accuracies`, `f1_and_accuracy`: bounds for any data whatever.
-* `definitions`, `halves`, `neutral_answers`, `confusions`: bounds from the class balance, which is public and not in
-  the paper.
+* `definitions`, `halves`, `neutral_answers`, `confusions`, `three_class_f1`, `mae_and_accuracies`: bounds from the
+  class balance, which is public and not in the paper.
 * `seed_means`: accuracies that no mean over five seeds prints.
 * `sizes`, `sub_features`, `networks`, `settings`, `cases`: Tables 1 to 3, the data settings, and Table 9.
+* `stated`: numbers, counts and ranks of the running text (`Tables.claims`).
 * `cost_order`, and with a count of our own `printed_costs` and `counted_growth`: Params and FLOPs.
 """
 
@@ -23,9 +24,12 @@ from harness.audit.confusion import confusions
 from harness.audit.costs import CostKey, Counted, cost_order, count_costs, counted_growth, printed_costs
 from harness.audit.deltas import deltas, plus_signs
 from harness.audit.descriptions import cases, networks, settings, sizes, sub_features
+from harness.audit.distances import mae_and_accuracies
 from harness.audit.finding import SEVERITIES, Finding, Rule, Severity
 from harness.audit.repeats import repeated_numbers, spellings
 from harness.audit.seeds import seed_means
+from harness.audit.stated import stated
+from harness.audit.three_classes import three_class_f1
 from harness.audit.underlines import underlines
 from harness.published import Tables
 
@@ -45,8 +49,9 @@ __all__ = [
 
 RULES: tuple[Rule, ...] = (
     *(ranges, nested_accuracies, f1_and_accuracy),
-    *(definitions, halves, neutral_answers, confusions, seed_means),
+    *(definitions, halves, neutral_answers, confusions, three_class_f1, mae_and_accuracies, seed_means),
     *(deltas, repeated_numbers, cost_order, sizes, sub_features, networks, settings, cases),
+    stated,
     *(underlines, plus_signs, spellings),
 )
 """All rules that need the tables alone."""

@@ -14,7 +14,7 @@ from harness.audit.classes import TEST_CLASSES, ClassCounts
 from harness.audit.finding import Finding, at, graded
 from harness.published import Cell, Tables
 
-__all__ = ["confusions", "f1_range"]
+__all__ = ["confusions", "f1_range", "lower_hull"]
 
 Floats = NDArray[np.float64]
 _SLACK = float(SLACK) + 1e-9
@@ -93,12 +93,12 @@ def _envelope(
         np.maximum.at(highest, places, score)
     there = np.flatnonzero(np.isfinite(highest))
     shares = there / total
-    low_x, low_y = _below(shares, lowest[there])
-    high_x, high_y = _below(shares, -highest[there])
+    low_x, low_y = lower_hull(shares, lowest[there])
+    high_x, high_y = lower_hull(shares, -highest[there])
     return shares, (low_x, low_y), (high_x, -high_y)
 
 
-def _below(x: Floats, y: Floats) -> tuple[Floats, Floats]:
+def lower_hull(x: Floats, y: Floats) -> tuple[Floats, Floats]:
     """Return the corners of the convex hull from below; `x` rises."""
     corners: list[int] = []
     for point in range(len(x)):

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from harness.audit.deltas import COSTS, deltas
+from harness.audit.deltas import deltas
 from harness.audit.finding import Finding, Severity, at, rounded
-from harness.published import Cell, Tables
+from harness.published import COSTS, Cell, Tables
 
 if TYPE_CHECKING:
     from harness.costs import CostCell

@@ -7,11 +7,10 @@ from decimal import Decimal
 from fractions import Fraction
 
 from harness.audit.finding import Finding, at, box, rounded
-from harness.published import Cell, Printed, Tables
+from harness.published import COSTS, Cell, Printed, Tables
 
-__all__ = ["COSTS", "deltas", "plus_signs"]
+__all__ = ["deltas", "plus_signs"]
 
-COSTS = ("Params", "FLOPs")
 _LOWER_IS_BETTER = ("MAE",)
 _RESULT_TABLES = (4, 5, 6, 7, 8)
 Range = tuple[Fraction, Fraction]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,7 +28,7 @@ def test_json_is_a_list_of_findings_and_nothing_else() -> None:
         assert 1 <= row["table"] <= 9
         assert row["severity"] in ("error", "warning", "note")
         assert all(isinstance(row[name], str) and row[name] for name in FIELDS if name != "table")
-    assert "6 error(s), 3 warning(s), 17 note(s)" in answer.err
+    assert "6 error(s), 4 warning(s), 19 note(s)" in answer.err
     assert "the printed costs were not compared with ours (--no-costs)" in answer.err
 
 
@@ -62,6 +64,35 @@ def test_costs_are_counted_unless_left_out(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("harness.audit.count_costs", count)
     assert "--no-costs" not in ask("audit").err
     assert asked == [published.load()]
+
+
+def test_a_report_is_written_and_its_files_are_listed(tmp_path: Path) -> None:
+    answer = ask("audit", "--no-costs", "--report", "--reports-dir", tmp_path, "--format", "json")
+    assert answer.code == 1  # the paper has errors, in a report as well
+    files = [Path(row["file"]) for row in answer.rows]
+    assert files[0] == tmp_path / "audit" / "index.html"
+    assert all(file.is_file() for file in files)
+    assert {"audit.tex", "findings.json", "effects.csv", "claims.csv"} <= {file.name for file in files}
+    rows = ask("audit", "--no-costs", "--format", "json").rows
+    assert json.loads((tmp_path / "audit" / "findings.json").read_text(encoding="utf-8")) == rows
+    assert f"{sum(row['severity'] == 'error' for row in rows)} error(s)" in answer.err
+
+
+def test_a_report_without_errors_exits_with_zero(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tables = simulate(0)
+    monkeypatch.setattr(published, "load", lambda: tables)
+    monkeypatch.setenv("HARNESS_REPORTS_DIR", str(tmp_path))
+    assert ask("audit", "--no-costs", "--report").code == 0
+    assert (tmp_path / "audit" / "index.html").is_file()
+
+
+def test_a_reports_folder_without_a_report_is_refused(tmp_path: Path) -> None:
+    refused(ask("audit", "--no-costs", "--reports-dir", tmp_path), "--report")
+
+
+def test_a_report_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    refused(ask("audit", "--no-costs", "--report", "--reports-dir", tmp_path / "file"), "cannot write")
 
 
 def test_help_says_what_the_exit_code_means() -> None:
