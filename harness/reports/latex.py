@@ -18,7 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from harness.reports.tables import Block, Number, Table
 
-__all__ = ["TEMPLATES", "Tex", "document", "escape", "fragment"]
+__all__ = ["TEMPLATES", "Tex", "document", "environment", "escape", "fragment"]
 
 TEMPLATES = Path(__file__).parent / "templates"
 _ROWS_PER_PAGE = 34
@@ -106,12 +106,12 @@ def escape(text: str) -> Tex:
 
 def fragment(table: Table) -> str:
     r"""Return one table as floats that a document can \input; needs booktabs, siunitx 3, threeparttable, adjustbox."""
-    return _environment().get_template("table.tex").render(parts=_parts(table), table=table)
+    return environment().get_template("table.tex").render(parts=_parts(table), table=table)
 
 
 def document(title: str, inputs: Sequence[str], now: datetime) -> str:
     """Return a document of its own that inputs the fragments, on landscape pages."""
-    return _environment().get_template("tables.tex").render(title=title, inputs=inputs, now=now)
+    return environment().get_template("tables.tex").render(title=title, inputs=inputs, now=now)
 
 
 def _escape_known(text: str) -> str:
@@ -151,10 +151,11 @@ def _finalize(value: Any) -> Tex:
 
 
 @cache
-def _environment() -> Environment:
+def environment(*folders: Path) -> Environment:
+    """Return what renders this room's LaTeX templates, and those in other folders, which may include them."""
     # The output is LaTeX, not HTML: `finalize` escapes every expression instead.
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+    made = Environment(
+        loader=FileSystemLoader([*folders, TEMPLATES]),
         undefined=StrictUndefined,
         finalize=_finalize,
         block_start_string="<%",
@@ -168,6 +169,6 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 -- LaTeX is escaped by `finalize`
     )
-    environment.filters["cells"] = _cells
-    environment.filters["tex"] = Tex
-    return environment
+    made.filters["cells"] = _cells
+    made.filters["tex"] = Tex
+    return made

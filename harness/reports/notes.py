@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from harness.metrics import Metric
-from harness.statistics import minimum_detectable_effect
 
 if TYPE_CHECKING:
     from harness.plan import Cell, Plan
 
 __all__ = ["listing", "notes_for", "seeds_text"]
+
+_PAIR = 2
 
 
 def notes_for(
@@ -23,8 +24,12 @@ def notes_for(
     metrics: Sequence[tuple[Metric, bool]],
     summary: pd.DataFrame,
     contrast: pd.DataFrame,
+    slug: str,
 ) -> Iterator[str]:
-    """Yield the notes of one table: what the numbers are, how they were tested, what is marked, what is missing."""
+    """Yield the notes of one table: what the numbers are, how they were tested, what is marked, what is missing.
+
+    `summary` and `contrast` are the table's rows of `harness.comparison.Comparison`, `slug` names its files.
+    """
     seeds = plan.suite.seeds
     if cells[0].dataset.synthetic is not None:
         yield "Synthetic data, drawn by the harness: these numbers say nothing about the models on real videos."
@@ -34,7 +39,8 @@ def notes_for(
         "where some are missing. Accuracies and F1 in percent. "
         "Best value per column in bold, second best underlined; values that print equal share the mark."
     )
-    yield from _delta_notes(plan, metrics, contrast)
+    yield from _delta_notes(plan, metrics, contrast, slug)
+    yield from _interval_notes(plan, summary, slug)
     yield from _alias_notes(cells)
     yield from _wiring_notes(plan, cells)
     yield from _encoder_notes(cells)
@@ -62,27 +68,53 @@ def listing(words: Sequence[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
 
 
-def _delta_notes(plan: Plan, metrics: Sequence[tuple[Metric, bool]], contrast: pd.DataFrame) -> Iterator[str]:
+def _delta_notes(
+    plan: Plan, metrics: Sequence[tuple[Metric, bool]], contrast: pd.DataFrame, slug: str
+) -> Iterator[str]:
     baseline, alpha = plan.suite.report.baseline, plan.suite.report.alpha
-    pairs = int(contrast["n"].max()) if len(contrast) else 0
-    if pairs == 0:
+    paired = contrast[contrast["n"] > 0]
+    if not len(paired):
         if len(plan.suite.variants) > 1:
             yield f"No delta rows: no variant has a run whose seed the {baseline} model has too."
         return
     lower = listing([metric.name for metric, _ in metrics if not metric.higher_is_better])
     exception = f" ({lower}: {baseline} minus variant)" if lower else ""
     yield f"Δ rows: mean over paired seeds of variant minus {baseline}{exception}, so + is always an improvement."
-    if pairs < 2:
+    most = paired[paired["n"] == paired["n"].max()].iloc[0]
+    if most["n"] < _PAIR:
         yield "With one pair of runs no difference can be tested: no daggers."
         return
     largest = int(contrast["family"].max())
     yield (
         f"† p < {alpha:g} in a two-sided paired t test over seeds, Holm-adjusted within data set, task, metric and "
-        f"variant (families of up to {largest} model{'s' if largest != 1 else ''}). With {pairs} pairs the exact "
-        f"sign-flip p cannot go below {2.0 ** (1 - pairs):.4g}, and before any adjustment a mean delta must reach "
-        f"{minimum_detectable_effect(pairs, alpha):.2f} standard deviations of the deltas to be found with "
-        "probability 0.8."
+        f"variant (families of up to {largest} model{'s' if largest != 1 else ''}). No dagger is no proof of no "
+        f"difference: with {most['n']} pairs, before any adjustment, a mean delta must reach "
+        f"{most['detectable']:.2f} standard deviations of the deltas to be found with probability 0.8, and the exact "
+        f"sign-flip p, which stands beside and decides nothing, cannot go below {most['floor']:.4g}."
     )
+    if paired["n"].min() < most["n"]:
+        yield "Where runs are missing there are fewer pairs, which can show less still."
+    yield (
+        f"Every comparison with its p values, effect size and smallest detectable delta, and Benjamini-Hochberg's q, "
+        f"stands in {slug}-contrasts.csv."
+    )
+
+
+def _interval_notes(plan: Plan, summary: pd.DataFrame, slug: str) -> Iterator[str]:
+    drawn = summary[summary["low"].notna()]
+    if len(drawn):
+        yield (
+            f"{100 * (1 - plan.suite.report.alpha):g} % intervals of the means stand in {slug}.csv: a bootstrap over "
+            "seeds and test utterances together, or Student's t over seeds where seeds are most of the variance; the "
+            "column method says which."
+        )
+    bare = summary[(summary["n"] > 1) & summary["low"].isna()]
+    if len(bare):
+        cells, metrics = len(bare[["model", "setting", "variant"]].drop_duplicates()), bare["metric"].unique()
+        yield (
+            f"No interval for {cells} cell{'s' if cells != 1 else ''} in {listing(list(metrics))}: runs on different "
+            "test utterances, or a metric that is not defined on resampled ones."
+        )
 
 
 def _alias_notes(cells: Sequence[Cell]) -> Iterator[str]:

@@ -6,7 +6,7 @@ import math
 
 from harness.metrics import Metric
 
-__all__ = ["duration", "p_value", "plain", "printed", "signed"]
+__all__ = ["between", "duration", "p_value", "plain", "printed", "ratio", "signed"]
 
 _SMALLEST_P = 0.0001
 
@@ -28,6 +28,18 @@ def signed(value: float, metric: Metric) -> str:
     """Return the same with an explicit sign, which a printed zero does not have."""
     text = plain(value, metric)
     return text if not text or text.startswith("-") or float(text) == 0 else f"+{text}"
+
+
+def between(low: float, high: float, metric: Metric, *, sign: bool = True) -> str:
+    """Return the ends of an interval as ``-1.20 to +0.35``; an empty string where either is NaN."""
+    if math.isnan(low) or math.isnan(high):
+        return ""
+    return " to ".join((signed if sign else plain)(end, metric) for end in (low, high))
+
+
+def ratio(value: float) -> str:
+    """Return a number without unit, such as an effect size, with two decimals; an empty string for NaN."""
+    return "" if math.isnan(value) else f"{value + 0.0:.2f}"
 
 
 def p_value(p: float) -> str:

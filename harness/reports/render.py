@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from harness import models
-from harness.disk import replace_file
-from harness.errors import StoreError
+from harness.comparison import RESAMPLES, Comparison, Contrast, Side, compare
 from harness.metrics import Metric
-from harness.reports import latex
-from harness.reports.latex import TEMPLATES
-from harness.reports.numbers import duration, p_value, plain, signed
-from harness.reports.summary import headline, verdicts
-from harness.reports.tables import Table, build, cell_name
+from harness.reports import details, latex, sections
+from harness.reports.explained import explained
+from harness.reports.pages import page, write
+from harness.reports.summary import answers, headline
+from harness.reports.tables import Table, build
 from harness.results import Results
 
 if TYPE_CHECKING:
@@ -28,9 +24,25 @@ if TYPE_CHECKING:
 
 __all__ = ["render"]
 
+_OVER_MODELS = (
+    "Does a variant help in general? One question per data set, task, metric and contrast, asked of the models' mean "
+    "deltas. A single model's answer stands with its table."
+)
+_RANKED = "How the variants rank when every model is a judge: Friedman's test, then Nemenyi's for all pairs."
+_PUBLISHED = (
+    "Whether our seeds agree with the means that the paper prints for its own runs. Cannot tell is an answer: our "
+    "seeds may spread too widely for either."
+)
+
 
 def render(
-    results: Results, plan: Plan, out_dir: Path, *, now: datetime, provenance: Mapping[str, Any] | None = None
+    results: Results,
+    plan: Plan,
+    out_dir: Path,
+    *,
+    now: datetime,
+    provenance: Mapping[str, Any] | None = None,
+    resamples: int = RESAMPLES,
 ) -> list[Path]:
     """Write ``<out_dir>/<suite>/index.html`` and its ``tables`` folder; each file appears whole or not at all.
 
@@ -46,6 +58,8 @@ def render(
         The time to print, with its zone.
     provenance : Mapping, optional
         What rendered the report, shown as it is: nested mappings of plain values.
+    resamples : int
+        Bootstrap resamples and random swaps behind the intervals and second-level tests.
 
     Returns
     -------
@@ -57,32 +71,55 @@ def render(
     StoreError
         If a file cannot be written.
     """
-    tables = build(results, plan)
+    report = plan.suite.report
+    compared = compare(results, Contrast(Side(report.baseline)), alpha=report.alpha, resamples=resamples)
+    tables = build(compared, plan)
     folder = out_dir / plan.suite.name
-    files = {"index.html": _html(results, plan, tables, now, provenance or {})}
+    files = {"index.html": _html(results, plan, tables, compared, now, provenance or {})}
     for table in tables:
         files[f"tables/{table.slug}.tex"] = latex.fragment(table)
         files[f"tables/{table.slug}.csv"] = _csv(table.summary)
         files[f"tables/{table.slug}-contrasts.csv"] = _csv(table.contrasts)
+        files[f"tables/{table.slug}-items.csv"] = _csv(_listed(table.items, "per_seed_p"))
     title = plan.suite.title or plan.suite.name
     files["tables/tables.tex"] = latex.document(title, [table.slug for table in tables], now)
     files["tables/runs.csv"] = _csv(results.runs)
-    return [_write(folder / name, text) for name, text in files.items()]
+    files["tables/models.csv"] = _csv(sections.marked(compared.models, tables))
+    files["tables/rankings.csv"] = _csv(sections.ranking_rows(compared.rankings))
+    files["tables/printed.csv"] = _csv(compared.printed)
+    return [write(folder / name, text) for name, text in files.items()]
 
 
-def _html(results: Results, plan: Plan, tables: list[Table], now: datetime, provenance: Mapping[str, Any]) -> str:
-    report = plan.suite.report
+def _html(
+    results: Results,
+    plan: Plan,
+    tables: list[Table],
+    compared: Comparison,
+    now: datetime,
+    provenance: Mapping[str, Any],
+) -> str:
+    baseline = plan.suite.report.baseline
     runs = results.runs
-    template = _environment().get_template("report.html")
-    return template.render(
+    return page(
+        "report.html",
         suite=plan.suite,
         synthetic=[table.title for table in tables if table.synthetic],
         all_synthetic=all(table.synthetic for table in tables),
         now=now,
         headline=list(headline(results, plan)),
-        verdicts=list(verdicts(tables, report.baseline, report.alpha)),
+        answers=list(answers(tables, compared, baseline)),
         tables=tables,
-        contrast_rows={table.slug: list(_contrast_rows(table)) for table in tables},
+        folds={table.slug: details.folds(table, compared, baseline) for table in tables},
+        over=[
+            (place, title, intro, parts)
+            for place, title, intro, parts in (
+                ("over-models", "Over models", _OVER_MODELS, sections.over_models(tables, compared)),
+                ("ranks", "Variants ranked", _RANKED, sections.ranked(tables, compared)),
+                ("published", "Published beside ours", _PUBLISHED, sections.published(tables, compared)),
+            )
+            if parts
+        ],
+        statistics=explained(),
         runs=runs.to_dict("records"),
         failed=runs[runs["status"] == "failed"].to_dict("records"),
         skipped=results.skipped.to_dict("records"),
@@ -100,26 +137,6 @@ def _metrics(tables: list[Table]) -> list[tuple[str, Metric]]:
     return list(found.values())
 
 
-def _contrast_rows(table: Table) -> Iterator[dict[str, Any]]:
-    """Yield the comparisons of a table as printed, without rows that repeat another and without those of no pair."""
-    metrics = {column.metric.name: column.metric for column in table.columns}
-    for row in table.contrasts.to_dict("records"):
-        metric = metrics[row["metric"]]
-        if row["duplicate"] or row["n"] == 0:
-            continue
-        yield {str(key): value for key, value in row.items()} | {
-            "name": cell_name(row["model"], row["variant"]),
-            "delta": signed(row["mean"], metric),
-            "spread": plain(row["sd"], metric),
-            "interval": [signed(row["low"], metric), signed(row["high"], metric)] if row["low"] == row["low"] else [],
-            "p": p_value(row["p"]),
-            "holm": p_value(row["holm"]),
-            "exact": p_value(row["exact"]),
-            "floor": p_value(row["floor"]),
-            "d": f"{row['d']:.2f}" if row["d"] == row["d"] else "",
-        }
-
-
 def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     """Yield nested mappings as dotted names, so that any provenance can be listed."""
     for key, inner in value.items():
@@ -129,46 +146,10 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str
             yield f"{prefix}{key}", str(inner)
 
 
+def _listed(frame: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Return the frame with one column's lists written out, as a CSV can hold them."""
+    return frame.assign(**{column: [";".join(f"{value:.6g}" for value in values) for values in frame[column]]})
+
+
 def _csv(frame: pd.DataFrame) -> str:
     return frame.to_csv(index=False, lineterminator="\n")
-
-
-def _write(path: Path, text: str) -> Path:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(path, lambda file: file.write(text.encode("utf-8")))
-    except OSError as error:
-        raise StoreError(
-            f"cannot write the report: {error.strerror or error}",
-            where=str(path),
-            hint="check space and permissions there, or name another folder with --reports-dir",
-        ) from error
-    return path
-
-
-def _number(text: str) -> str:
-    """Return a printed number with a typographic minus."""
-    return text.replace("-", "−")
-
-
-def _whole(value: Any) -> str:
-    return "" if pd.isna(value) else f"{int(value):,}".replace(",", "\u202f")
-
-
-def _seconds(value: Any) -> str:
-    return "" if pd.isna(value) else duration(float(value))
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        undefined=StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": _number, "whole": _whole, "seconds": _seconds}
-    # The style sheet is ours and part of the page: no second file, nothing fetched.
-    environment.globals["style"] = Markup((TEMPLATES / "style.css").read_text(encoding="utf-8"))  # noqa: S704
-    return environment

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
+from harness.comparison import Comparison, cell_name
 from harness.metrics import Metric, metrics_for
 from harness.reports.notes import notes_for
 from harness.reports.numbers import plain, printed, signed
-from harness.results import Results, contrasts, summarise
 
 if TYPE_CHECKING:
     from harness.plan import Cell, Plan
 
-__all__ = ["Block", "Column", "Number", "Row", "Table", "build", "cell_name"]
+__all__ = ["Block", "Column", "Number", "Row", "Table", "build"]
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,14 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """One data set and task, ready to be rendered, with the frames behind it."""
+    """One data set and task, ready to be rendered, with the frames behind it.
+
+    ``summary``, ``contrasts`` and ``items`` are its rows of `harness.comparison.Comparison`: means with intervals,
+    first-level and second-level comparisons.
+    """
 
     slug: str
+    dataset: str
     title: str
     task: str
     synthetic: bool
@@ -90,6 +95,17 @@ class Table:
     settings: bool
     summary: pd.DataFrame
     contrasts: pd.DataFrame
+    items: pd.DataFrame
+
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        """The metrics of its columns by name."""
+        return {column.metric.name: column.metric for column in self.columns}
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What the metrics are called outside the table, where no header says that one has a correction."""
+        return {column.metric.name: f"{column.metric.name}{'‡' if column.defect else ''}" for column in self.columns}
 
     @property
     def heading(self) -> str:
@@ -108,45 +124,41 @@ class Table:
         return heads
 
 
-def cell_name(model: str, variant: str) -> str:
-    """Return a model in a variant as the paper writes it: ``LMF``, ``LMF-fg``."""
-    return model if variant == "original" else f"{model}-{variant}"
-
-
-def build(results: Results, plan: Plan) -> list[Table]:
+def build(compared: Comparison, plan: Plan) -> list[Table]:
     """Return the tables of a plan, in its order; cells without records are there and empty."""
-    compared = contrasts(results.values, plan.suite.report.baseline, plan.suite.report.alpha)
-    averaged = summarise(results.values)
     by_table: dict[tuple[str, str], list[Cell]] = {}
     for cell in plan.cells:
         by_table.setdefault((cell.dataset.name, cell.task), []).append(cell)
-    return [_table(cells, plan, averaged, compared) for cells in by_table.values()]
+    return [_table(cells, plan, compared) for cells in by_table.values()]
 
 
-def _table(cells: list[Cell], plan: Plan, averaged: pd.DataFrame, compared: pd.DataFrame) -> Table:
+def _table(cells: list[Cell], plan: Plan, compared: Comparison) -> Table:
     data, task = cells[0].dataset, cells[0].task
     columns = _columns(metrics_for(task, data.convention), plan.suite.report.metrics)
     names = [column.metric.name for column in columns]
-    summary, contrast = (
+    summary, contrast, items = (
         frame[(frame["dataset"] == data.name) & (frame["task"] == task) & frame["metric"].isin(names)].reset_index(
             drop=True
         )
-        for frame in (averaged, compared)
+        for frame in (compared.cells, compared.contrasts, compared.items)
     )
     blocks = _blocks(cells, columns, summary, contrast, plan)
     synthetic = data.synthetic is not None
     prefix = "synthetic-" if synthetic and "synthetic" not in data.name else ""
+    slug = f"{prefix}{data.name}-{task}"
     return Table(
-        slug=f"{prefix}{data.name}-{task}",
+        slug=slug,
+        dataset=data.name,
         title=data.title,
         task=task,
         synthetic=synthetic,
         columns=columns,
         blocks=blocks,
-        notes=tuple(notes_for(cells, plan, [(c.metric, c.defect) for c in columns], summary, contrast)),
+        notes=tuple(notes_for(cells, plan, [(c.metric, c.defect) for c in columns], summary, contrast, slug)),
         settings=len({cell.setting for cell in cells}) > 1,
         summary=summary,
         contrasts=contrast,
+        items=items,
     )
 
 

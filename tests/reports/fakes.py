@@ -12,13 +12,17 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
+from harness.comparison import Comparison, Contrast, Side, compare
 from harness.plan import Cell, Plan
+from harness.results import collect
 from harness.spec import DatasetSpec, ReportOptions, RunData, RunSpec, Suite, SyntheticSpec, Task, Variant
 from harness.store import RunStore
 
 SEEDS = (1111, 1112, 1113, 1114, 1115)
 MODELS = ("LF-DNN", "TFN", "LMF")
 VARIANTS: tuple[Variant, ...] = ("original", "fg", "a", "v")
+RESAMPLES = 200
+"""Few, since no test here asks how good an interval is."""
 
 
 def dataset(name: str = "toy", *, synthetic: bool = True, vision_groups: bool = True, **changes: Any) -> DatasetSpec:
@@ -186,3 +190,15 @@ def typical_error(run: RunSpec) -> float:
     """LMF-fg is much better than LMF, TFN-v worse than TFN, everything else alike."""
     base = {"LF-DNN": 0.9, "TFN": 1.1}.get(run.model, 1.4)
     return base + {("LMF", "fg"): -0.6, ("TFN", "v"): 0.7}.get((run.model, run.variant), 0.0)
+
+
+def compared(asked: Plan, store: FakeStore, *, items: bool = False) -> Comparison:
+    """The statistics of a plan's tables; the second level, which takes longest, only where a test looks at it."""
+    report = asked.suite.report
+    return compare(
+        collect(asked, store.as_store),
+        Contrast(Side(report.baseline)),
+        alpha=report.alpha,
+        resamples=RESAMPLES,
+        items=items,
+    )

@@ -10,7 +10,6 @@ import pytest
 from harness.plan import load_datasets, make_plan
 from harness.reports.latex import fragment
 from harness.reports.tables import build
-from harness.results import collect
 from harness.suites import load_suite
 from tests.reports import fakes
 
@@ -20,7 +19,7 @@ def notes_of(suite_name: str, **changes: Any) -> Iterator[str]:
     suite, base = load_suite(suite_name)
     suite = suite.model_copy(update=changes)
     plan = make_plan(suite, load_datasets(suite, base), lambda _dataset, _setting: "0" * 64)
-    yield from build(collect(plan, fakes.FakeStore().as_store), plan)[0].notes
+    yield from build(fakes.compared(plan, fakes.FakeStore()), plan)[0].notes
 
 
 def test_random_encoders_are_called_random() -> None:
@@ -73,7 +72,7 @@ def test_models_that_do_not_do_a_task_share_one_note() -> None:
 def test_a_table_in_parts_has_its_notes_once() -> None:
     suite, base = load_suite("all-models")
     plan = make_plan(suite, load_datasets(suite, base), lambda _dataset, _setting: "0" * 64)
-    written = fragment(build(collect(plan, fakes.FakeStore().as_store), plan)[0])
+    written = fragment(build(fakes.compared(plan, fakes.FakeStore()), plan)[0])
     parts = written.count(r"\begin{table}")
     assert parts > 1
     assert written.count("Fine-{}grained wiring") == 1

@@ -17,9 +17,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.comparison import compare
 from harness.errors import StoreError
 from harness.plan import Plan
-from harness.reports import render
+from harness.reports import render, render_statistics
 from harness.reports.latex import escape
 from harness.reports.numbers import duration, p_value
 from harness.results import collect
@@ -54,7 +55,8 @@ def damaged_store(plan: Plan) -> fakes.FakeStore:
 
 def rendered(plan: Plan, store: fakes.FakeStore, out: Path) -> Path:
     provenance = {"harness": "0.1.0", "git": {"commit": "abc", "clean": True}}
-    page, *_ = render(collect(plan, store.as_store), plan, out, now=NOW, provenance=provenance)
+    results = collect(plan, store.as_store)
+    page, *_ = render(results, plan, out, now=NOW, provenance=provenance, resamples=fakes.RESAMPLES)
     return page
 
 
@@ -289,4 +291,81 @@ def test_p_values_are_never_zero() -> None:
 def test_every_table_has_its_files(full: tuple[Plan, Path]) -> None:
     names: Sequence[str] = [p.name for p in (full[1].parent / "tables").iterdir()]
     for slug in ("mosi-utterance-regression", "synthetic-toy-classification"):
-        assert {f"{slug}.tex", f"{slug}.csv", f"{slug}-contrasts.csv"} <= set(names)
+        assert {f"{slug}.tex", f"{slug}.csv", f"{slug}-contrasts.csv", f"{slug}-items.csv"} <= set(names)
+    assert {"runs.csv", "models.csv", "rankings.csv", "printed.csv"} <= set(names)
+
+
+def test_the_files_hold_the_whole_frames_and_mark_synthetic_data(full: tuple[Plan, Path]) -> None:
+    plan, page = full
+    found = compare(
+        collect(plan, damaged_store(plan).as_store),
+        alpha=plan.suite.report.alpha,
+        resamples=fakes.RESAMPLES,
+        items=False,
+    )
+    folder = page.parent / "tables"
+    contrasts = pd.read_csv(folder / "mosi-utterance-regression-contrasts.csv")
+    expected = found.contrasts[
+        (found.contrasts["dataset"] == "mosi-utterance") & (found.contrasts["task"] == "regression")
+    ]
+    assert list(contrasts.columns) == list(expected.columns)
+    assert contrasts["q"].to_numpy() == pytest.approx(expected["q"].to_numpy(), nan_ok=True)
+    assert contrasts["low"].to_numpy() == pytest.approx(expected["low"].to_numpy(), nan_ok=True)
+    models = pd.read_csv(folder / "models.csv")
+    assert len(models) == len(found.models)
+    assert dict(zip(models["dataset"], models["synthetic"], strict=True)) == {
+        "synthetic-toy": True,
+        "mosi-utterance": False,
+    }
+    items = pd.read_csv(folder / "mosi-utterance-regression-items.csv")
+    assert max(len(str(p).split(";")) for p in items["per_seed_p"].dropna()) == len(plan.suite.seeds)
+
+
+def test_the_answers_after_the_tables_stand_in_sections_of_their_own(full: tuple[Plan, Path]) -> None:
+    document = parse(full[1])
+    for place, phrase in (
+        ("over-models", "The blocks are the models"),
+        ("ranks", "1 the best"),
+        ("statistics", "Holm"),
+    ):
+        section = document.find(f".//section[@id='{place}']")
+        assert section is not None, place
+        assert phrase in text_of(section)
+    assert document.find(".//section[@id='published']") is None, "the paper prints nothing of these data sets"
+
+
+def test_wide_tables_scroll_in_regions_with_a_name(full: tuple[Plan, Path]) -> None:
+    document = parse(full[1])
+    held = [table for region in document.iter("div") for table in region.findall("table")]
+    assert held
+    assert len(held) == len(list(document.iter("table")))
+    regions = [region for region in document.iter("div") if region.find("table") is not None]
+    assert all(r.get("tabindex") == "0" and (r.get("aria-label") or r.get("aria-labelledby")) for r in regions)
+
+
+def test_a_difference_that_holds_is_marked_alike_in_table_comparison_and_file(full: tuple[Plan, Path]) -> None:
+    document = parse(full[1])
+    slug = "mosi-utterance-regression"
+    frame = pd.read_csv(full[1].parent / "tables" / f"{slug}-contrasts.csv")
+    held = int((frame["significant"] & ~frame["duplicate"]).sum())
+    assert held > 0
+    section = document.find(f".//section[@id='{slug}']")
+    assert section is not None
+    [scores] = section.findall(".//table[@class='scores']")
+    assert text_of(scores).count("†") == held
+    folded = next(d for d in section.findall("./details") if "comparisons" in text_of(d[0]))
+    assert len([row for row in folded.iter("tr") if "holds" in (row.get("class") or "")]) == held
+
+
+def test_the_page_about_the_statistics_is_valid_and_needs_nothing_else(tmp_path: Path) -> None:
+    page = render_statistics(tmp_path, now=NOW)
+    assert page == tmp_path / "statistics" / "index.html"
+    document = parse(page)
+    ids = [e.get("id") for e in document.iter() if e.get("id")]
+    assert len(ids) == len(set(ids))
+    links = {e.get("href", "") for e in document.iter("a")}
+    assert all(link[1:] in ids for link in links)
+    told = text_of(document)
+    for phrase in ("The unit is the seed", "Holm", "2<sup>1−n</sup>".replace("<sup>", "").replace("</sup>", "")):
+        assert phrase in told
+    assert page.read_bytes() == render_statistics(tmp_path, now=NOW).read_bytes()

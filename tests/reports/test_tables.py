@@ -9,7 +9,7 @@ from harness.plan import Plan
 from harness.reports.latex import fragment
 from harness.reports.notes import listing, seeds_text
 from harness.reports.numbers import plain, signed
-from harness.reports.summary import headline, verdicts
+from harness.reports.summary import answers, headline
 from harness.reports.tables import Number, Row, Table, build
 from harness.results import collect
 from harness.spec import RunSpec
@@ -17,7 +17,7 @@ from tests.reports import fakes
 
 
 def tables(plan: Plan, store: fakes.FakeStore) -> list[Table]:
-    return build(collect(plan, store.as_store), plan)
+    return build(fakes.compared(plan, store), plan)
 
 
 def cell(table: Table, label: str, metric: str) -> Number:
@@ -107,7 +107,7 @@ def test_the_summary_names_the_models_behind_the_verdicts() -> None:
         tasks=("classification",), variants=("original", "fg"), report={"metrics": ["Acc-3", "Acc-2/non-0"]}
     )
     store = fakes.filled(plan, fakes.typical_error)
-    [(heading, told)] = verdicts(tables(plan, store), "original", 0.05)
+    [(heading, (told, *_))] = answers(tables(plan, store), fakes.compared(plan, store), "original")
     assert heading == "Toy set toy (synthetic data), classification"
     # Acc-2/non-0 keeps MMSA's defect and is not counted: three models, one metric.
     assert told == "Significant at 0.05 after Holm, against original: fg 1 of 3 comparisons (1 better: LMF)."
@@ -116,9 +116,11 @@ def test_the_summary_names_the_models_behind_the_verdicts() -> None:
 
 def test_one_seed_is_not_tested() -> None:
     plan = fakes.plan(seeds=(7,), variants=("original", "fg"))
-    [table] = tables(plan, fakes.filled(plan))
-    [(_, told)] = verdicts([table], "original", 0.05)
-    assert "not testable" in told
+    store = fakes.filled(plan)
+    [table] = tables(plan, store)
+    [(_, (held, blind, *_))] = answers([table], fakes.compared(plan, store), "original")
+    assert "not testable" in held
+    assert blind == "Cannot be told with the runs that there are: 27 comparisons."
     assert not any(n.dagger for block in table.blocks for r in block.rows for n in r.numbers)
     assert {n.sd for n in row(table, "LMF").numbers} == {""}
 
