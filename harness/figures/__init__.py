@@ -1,0 +1,3 @@
+"""Figures of a suite."""
+
+from __future__ import annotations
