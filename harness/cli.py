@@ -22,7 +22,7 @@ from harness.display import Format, RunDisplay, err, print_error, print_rows, se
 from harness.errors import HarnessError, InputError
 from harness.plan import Selection, Source
 from harness.store import Status
-from harness.workflow import Folders, Planned
+from harness.workflow import Folders, Planned, ReportOptions
 
 __all__ = ["app", "main", "run_command"]
 
@@ -255,13 +255,22 @@ def _report(
     runs_dir: RunsDir = None,
     reports_dir: ReportsDir = None,
     cache_dir: CacheDir = None,
+    figures: Annotated[
+        bool | None, typer.Option("--figures/--no-figures", help="Draw what has changed [the suite's choice].")
+    ] = None,
+    case_model: Annotated[str | None, typer.Option("--case-model", help="Whose cases to show [MulT].")] = None,
+    ids: Annotated[Listed | None, typer.Option("--ids", help="Cases by hand: utterance ids.")] = None,
+    case_notes: Annotated[
+        Path | None, typer.Option("--case-notes", help="CSV: id, translation, acoustic, visual.", show_default=False)
+    ] = None,
     how: FormatOption = Format.table,
 ) -> None:
     """Render a suite's report again from its records."""
     folders = Folders.resolve(data_dir, runs_dir, reports_dir, cache_dir)
     pick = _selection(models, variants, seeds, datasets)
     planned = workflow.plan_suite(suite, pick, folders, need_data=False)
-    print_rows([{"file": str(path)} for path in workflow.make_report(planned, folders)], how)
+    options = ReportOptions(figures, case_model, _split(ids, "--ids"), case_notes)
+    print_rows([{"file": str(path)} for path in workflow.make_report(planned, folders, options)], how)
 
 
 @app.command("compare")

@@ -334,6 +334,7 @@ class ReportOptions(_Frozen):
     metrics: tuple[str, ...] | None = None
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
     baseline: Variant = "original"
+    figures: bool = True
 
 
 class Suite(_Frozen):

@@ -29,6 +29,7 @@ from harness.training.job import Job
 __all__ = [
     "Folders",
     "Planned",
+    "ReportOptions",
     "dry_run",
     "make_report",
     "outdated",
@@ -323,12 +324,40 @@ def _run_row(run: RunSpec) -> dict[str, Any]:
     }
 
 
-def make_report(planned: Planned, folders: Folders) -> list[Path]:
-    """Render a suite's report from its records; return the files written, the page first."""
+@dataclass(frozen=True)
+class ReportOptions:
+    """What a user may ask of a report: figures (else the suite's choice), whose cases, utterances by hand, notes."""
+
+    figures: bool | None = None
+    case_model: str | None = None
+    case_ids: tuple[str, ...] = ()
+    case_notes: Path | None = None
+
+
+def make_report(planned: Planned, folders: Folders, options: ReportOptions | None = None) -> list[Path]:
+    """Render a suite's report from its records; return the files written, the page first.
+
+    Raises
+    ------
+    InputError
+        If the notes cannot be read, or no such model or utterance can be shown.
+    StoreError
+        If a file cannot be written.
+    """
     # pandas and scipy take a second to import, which only a report should pay.
-    from harness.reports import render
+    from harness.cases import read_remarks
+    from harness.figures import cached_features
+    from harness.reports import Extras, render
     from harness.results import collect
 
+    options = options or ReportOptions()
+    extras = Extras(
+        figures=planned.plan.suite.report.figures if options.figures is None else options.figures,
+        features=cached_features(planned.plan, folders.cache),
+        remarks=read_remarks(options.case_notes) if options.case_notes else {},
+        case_model=options.case_model,
+        case_ids=options.case_ids,
+    )
     results = collect(planned.plan, planned.store)
     return render(
         results,
@@ -336,4 +365,5 @@ def make_report(planned: Planned, folders: Folders) -> list[Path]:
         folders.reports,
         now=datetime.now(UTC),
         provenance=provenance.of_report(),
+        extras=extras,
     )

@@ -28,17 +28,17 @@ class Arms:
         self._tallied: dict[tuple[str, ...], dict[str, ItemSums]] = {}
 
     def of(self, run_ids: Sequence[str]) -> dict[str, ItemSums]:
-        """Return the tallies of some runs, one seed each, by metric; empty where their test utterances differ."""
+        """Return the tallies of some runs, one seed each, by metric.
+
+        Empty where their test utterances differ, or the predictions of one are not there.
+        """
         key = tuple(run_ids)
         if key not in self._tallied:
-            read = [self._predictions[run_id] for run_id in key]
-            fit = bool(read) and all(_fits(one, read[0]) for one in read)
-            first = read[0] if fit else None
-            self._tallied[key] = (
-                tallies(first.task, first.convention, first.label, np.stack([one.pred for one in read]))
-                if first
-                else {}
-            )
+            self._tallied[key] = {}
+            read = [one for run_id in key if (one := self._predictions.get(run_id)) is not None]
+            if read and len(read) == len(key) and all(_fits(one, read[0]) for one in read):
+                stacked = np.stack([one.pred for one in read])
+                self._tallied[key] = tallies(read[0].task, read[0].convention, read[0].label, stacked)
         return self._tallied[key]
 
     def cell(self, cell: CellRuns) -> dict[str, ItemSums]:
@@ -51,9 +51,9 @@ class Arms:
             return {}
         seeds = [seed for seed in pair.base.runs if seed in pair.other.runs]
         first, second = ([cell.runs[seed] for seed in seeds] for cell in (pair.base, pair.other))
-        if not seeds or not _fits(self._predictions[first[0]], self._predictions[second[0]]):
-            return {}
         ours, theirs = self.of(first), self.of(second)
+        if not ours or not theirs or not _fits(self._predictions[first[0]], self._predictions[second[0]]):
+            return {}
         return {metric: (ours[metric], theirs[metric]) for metric in ours if metric in theirs}
 
 

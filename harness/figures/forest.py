@@ -101,11 +101,12 @@ def _draw(data: pd.DataFrame, heading: str, contrast: str) -> Figure:
     for axes, metric in zip(grid(figure, len(metrics), _COLUMNS, sharey=True), metrics, strict=True):
         _panel(axes, data[data["metric"] == metric], models)
     colour = look_of(str(data["variant"].iloc[0])).colour
-    marker = {"marker": "o", "markeredgecolor": colour, "color": colour}
+    filled = Line2D([], [], label="significant over seeds", linestyle="none", marker="o", color=colour)
+    hollow = Line2D([], [], label="not significant", linestyle="none", marker="o", color=colour, markerfacecolor="none")
     figure.legend(
         handles=[
-            Line2D([], [], label="significant over seeds", linestyle="none", **marker),
-            Line2D([], [], label="not", linestyle="none", markerfacecolor="none", **marker),
+            filled,
+            hollow,
             Line2D([], [], label="over seeds and utterances", color=colour),
             Line2D([], [], label="t over seeds", color=colour, linestyle=(0, (2.0, 1.2))),
         ],
@@ -138,7 +139,7 @@ def _panel(axes: Axes, data: pd.DataFrame, models: Sequence[str]) -> None:
     axes.grid(axis="y", color=INK, alpha=HAIR, linewidth=0.5)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
-    axes.xaxis.set_major_locator(MaxNLocator(5, symmetric=True))
+    axes.xaxis.set_major_locator(MaxNLocator(4, symmetric=True, steps=[1, 2, 2.5, 5, 10]))
     unit = str(data["unit"].iloc[0])
     axes.set_title(f"{data['metric'].iloc[0]}{' (points)' if unit == 'points' else ''}")
 

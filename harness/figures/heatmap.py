@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import partial
 
@@ -59,7 +60,7 @@ def _data(rows: pd.DataFrame, place: Place) -> pd.DataFrame:
                     "metric": lines_of(metric),
                     "unit": unit_of(metric),
                     "delta": delta.to_list(),
-                    "text": [signed(value, metric) if pd.notna(value) else "" for value in delta],
+                    "text": ["" if math.isnan(value) else signed(value, metric) for value in delta],
                     "significant": block["significant"].to_list(),
                     "seeds": block["n"].to_list(),
                 }
@@ -94,7 +95,7 @@ def _draw(data: pd.DataFrame, heading: str) -> Figure:
     heights = [len(models[contrast]) for contrast in contrasts]
     head = 0.28 + 0.13 * max(metric.count("\n") + 1 for metric in metrics)
     figure = sheet(0.9 + head + 0.2 * sum(heights) + 0.22 * len(contrasts), min(WIDTH, 1.6 + 0.72 * len(metrics)))
-    figure.suptitle(heading, x=0.01, ha="left")
+    figure.suptitle(f"{heading}: improvement", x=0.01, ha="left")
     panels = figure.subplots(len(contrasts), 1, squeeze=False, height_ratios=heights)
     for place, (axes, contrast) in enumerate(zip(panels.flat, contrasts, strict=True)):
         _panel(axes, data[data["contrast"] == contrast], models[contrast], metrics, named=place == 0)

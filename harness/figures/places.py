@@ -64,7 +64,7 @@ class Place:
         """Return the name of a model, with its data setting where that is needed."""
         return f"{name} ({setting})" if self.settings else name
 
-    def row_name(self, row: pd.Series) -> str:  # type: ignore[type-arg]
+    def row_name(self, row: pd.Series) -> str:
         """Return what one row of the contrasts is called: its model, and the variant where models are compared."""
         same = row["model"] == row["baseline_model"]
         name = row["model"] if same else cell_name(row["model"], row["variant"])
@@ -120,10 +120,10 @@ def listing(words: list[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
 
 
-def grid(figure: Figure, panels: int, columns: tuple[int, ...], **shared: bool) -> list[Axes]:
+def grid(figure: Figure, panels: int, columns: tuple[int, ...], *, sharey: bool = False) -> list[Axes]:
     """Return that many panels in as few rows as the allowed numbers of columns give, and among those the narrowest."""
     rows, width = shape_of(panels, columns)
-    axes = figure.subplots(rows, width, squeeze=False, **shared)  # type: ignore[arg-type]
+    axes = figure.subplots(rows, width, squeeze=False, sharey=sharey)
     found = list(axes.flat)
     for spare in found[panels:]:
         spare.remove()

@@ -90,7 +90,7 @@ def _draw(data: pd.DataFrame, heading: str) -> Figure:
     for axes, metric in zip(grid(figure, len(metrics), _COLUMNS), metrics, strict=True):
         _panel(axes, data[data["metric"] == metric])
         p = data.loc[data["metric"] == metric, "friedman_p"].iloc[0]
-        axes.set_title(f"{metric}, {_p_text(p)}")
+        axes.set_title(f"{metric} ({_p_text(p)})")
     return figure
 
 

@@ -18,14 +18,14 @@ from matplotlib.figure import Figure
 
 __all__ = [
     "BASELINE_LOOK",
-    "BETTER",
+    "BLUE",
     "DIVERGING",
     "HAIR",
     "INK",
+    "LIGHT_BLUE",
     "LOOKS",
     "SOFT",
     "WIDTH",
-    "WORSE",
     "Look",
     "applied",
     "families",
@@ -49,7 +49,6 @@ _FAMILIES = (
 )
 DIVERGING = "RdBu"
 """Red below zero (worse), blue above (better): told apart with every common colour blindness."""
-BETTER, WORSE = "#0072B2", "#D55E00"
 
 
 @dataclass(frozen=True)
@@ -61,13 +60,14 @@ class Look:
 
     colour: str
     marker: str
-    dashes: tuple[float, tuple[float, ...] | None]
+    dashes: tuple[float, tuple[float, ...]] | None
 
 
+BLUE, LIGHT_BLUE = "#0072B2", "#56B4E9"
 # After Okabe and Ito (2008), without the yellow, sky blue and orange that fade on white.
-BASELINE_LOOK = Look(INK, "o", (0.0, None))
+BASELINE_LOOK = Look(INK, "o", None)
 LOOKS = (
-    Look("#0072B2", "s", (0.0, (4.0, 1.5))),
+    Look(BLUE, "s", (0.0, (4.0, 1.5))),
     Look("#D55E00", "^", (0.0, (1.5, 1.5))),
     Look("#009E73", "D", (0.0, (6.0, 1.5, 1.5, 1.5))),
     Look("#CC79A7", "v", (0.0, (3.0, 1.0, 1.0, 1.0, 1.0, 1.0))),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree as ET
 
-from harness.figures.style import INK
+from harness.figures.style import BLUE, INK, LIGHT_BLUE
 
 __all__ = ["adapted"]
 
@@ -16,6 +16,9 @@ _ALONE = (
     "svg:root{color:#1c2128;background:#fff}"
     "@media (prefers-color-scheme:dark){svg:root{color:#e6edf3;background:#0f141a}}"
 )
+# The one colour of the palette that is dim on near-black gives way to its lighter sister there. Not below the figure's
+# id: what `use` repeats stands in a tree of its own. In every figure the rule is the same.
+_DARK = "".join(f'[style*="{part}: {BLUE.lower()}"]{{{part}:{LIGHT_BLUE}!important}}' for part in ("fill", "stroke"))
 _REFERENCE = re.compile(r"url\(#")
 _FAMILY = re.compile(r"font-family:[^;]*;?\s*")
 
@@ -27,9 +30,9 @@ def adapted(picture: bytes, name: str, title: str, description: str) -> bytes:
     """Return an SVG that can stand in a page beside others, or alone.
 
     Every id, and what refers to it, starts with the figure's name; `INK` becomes ``currentColor``; no rule of its
-    style sheet reaches beyond it; fonts are named once, at the root, where a page can override them; title and
-    description are there for screen readers. There is no XML declaration, so that the file can be put into HTML as it
-    is.
+    style sheet changes another figure or the page; fonts are named once, at the root, where a page can override them;
+    title and description are there for screen readers. There is no XML declaration, so that the file can be put into
+    HTML as it is.
 
     Parameters
     ----------
@@ -59,7 +62,8 @@ def adapted(picture: bytes, name: str, title: str, description: str) -> bytes:
 
 def _adapt(element: ET.Element, name: str) -> None:
     if element.tag == f"{{{_SVG}}}style":
-        element.text = f"#{name} {element.text}{_ALONE}"
+        dark = f"@media screen and (prefers-color-scheme:dark){{{_DARK}}}"
+        element.text = f"#{name} {element.text}{_ALONE}{dark}"
     for key, value in element.attrib.items():
         if key == "id":
             element.set(key, f"{name}-{value}")

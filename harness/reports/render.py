@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from harness import models
+from harness.cases import case_studies
 from harness.comparison import RESAMPLES, Comparison, Contrast, Side, compare
+from harness.figures import style
 from harness.metrics import Metric
 from harness.reports import details, latex, sections
+from harness.reports.case_sections import CASES, case_sections
 from harness.reports.explained import explained
+from harness.reports.gallery import Extras, Gallery, gallery
 from harness.reports.pages import page, write
 from harness.reports.summary import answers, headline
 from harness.reports.tables import Table, build
@@ -43,6 +47,7 @@ def render(
     now: datetime,
     provenance: Mapping[str, Any] | None = None,
     resamples: int = RESAMPLES,
+    extras: Extras | None = None,
 ) -> list[Path]:
     """Write ``<out_dir>/<suite>/index.html`` and its ``tables`` folder; each file appears whole or not at all.
 
@@ -60,6 +65,8 @@ def render(
         What rendered the report, shown as it is: nested mappings of plain values.
     resamples : int
         Bootstrap resamples and random swaps behind the intervals and second-level tests.
+    extras : Extras, optional
+        Figures and cases: what they need beside the records, and which are wanted; no figures unless given.
 
     Returns
     -------
@@ -68,6 +75,8 @@ def render(
 
     Raises
     ------
+    InputError
+        If the cases asked for cannot be shown.
     StoreError
         If a file cannot be written.
     """
@@ -75,7 +84,12 @@ def render(
     compared = compare(results, Contrast(Side(report.baseline)), alpha=report.alpha, resamples=resamples)
     tables = build(compared, plan)
     folder = out_dir / plan.suite.name
-    files = {"index.html": _html(results, plan, tables, compared, now, provenance or {})}
+    extras = extras or Extras(figures=False)
+    # Before anything is drawn: a case that cannot be shown is the asker's mistake.
+    studies = case_studies(results, plan, model=extras.case_model, ids=extras.case_ids)
+    cases = case_sections(tables, studies, extras.texts, extras.remarks)
+    shown = gallery(results, compared, plan, folder, features=extras.features) if extras.figures else Gallery()
+    files = {"index.html": _html(results, plan, tables, compared, now, provenance or {}, shown, cases)}
     for table in tables:
         files[f"tables/{table.slug}.tex"] = latex.fragment(table)
         files[f"tables/{table.slug}.csv"] = _csv(table.summary)
@@ -87,7 +101,7 @@ def render(
     files["tables/models.csv"] = _csv(sections.marked(compared.models, tables))
     files["tables/rankings.csv"] = _csv(sections.ranking_rows(compared.rankings))
     files["tables/printed.csv"] = _csv(compared.printed)
-    return [write(folder / name, text) for name, text in files.items()]
+    return [*(write(folder / name, text) for name, text in files.items()), *shown.files]
 
 
 def _html(
@@ -97,6 +111,8 @@ def _html(
     compared: Comparison,
     now: datetime,
     provenance: Mapping[str, Any],
+    shown: Gallery,
+    cases: list[sections.Section],
 ) -> str:
     baseline = plan.suite.report.baseline
     runs = results.runs
@@ -109,6 +125,8 @@ def _html(
         headline=list(headline(results, plan)),
         answers=list(answers(tables, compared, baseline)),
         tables=tables,
+        pictures={table.slug: shown.pictures.get(style.slug(table.slug), ()) for table in tables},
+        undrawn={table.slug: shown.missing.get(style.slug(table.slug), ()) for table in tables},
         folds={table.slug: details.folds(table, compared, baseline) for table in tables},
         over=[
             (place, title, intro, parts)
@@ -116,6 +134,7 @@ def _html(
                 ("over-models", "Over models", _OVER_MODELS, sections.over_models(tables, compared)),
                 ("ranks", "Variants ranked", _RANKED, sections.ranked(tables, compared)),
                 ("published", "Published beside ours", _PUBLISHED, sections.published(tables, compared)),
+                ("cases", "Cases", CASES, cases),
             )
             if parts
         ],

@@ -139,16 +139,6 @@ def test_dry_run_tells_the_time_from_records_of_other_seeds(finished: Finished, 
     assert "time unknown" not in answer.err
 
 
-def test_report_renders_again_from_the_records(finished: Finished) -> None:
-    answer = ask("report", "--suite", finished.suite, *finished.place.options, "--format", "json")
-    assert answer.code == 0, answer.err
-    assert answer.err == ""
-    files = [Path(row["file"]) for row in answer.rows]
-    assert files[0] == finished.place.reports / "tiny" / "index.html"
-    assert {path.suffix for path in files} == {".html", ".tex", ".csv"}
-    assert all(path.stat().st_size for path in files)
-
-
 def test_folders_can_be_named_by_variables(finished: Finished, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HARNESS_RUNS_DIR", str(finished.place.runs))
     monkeypatch.setenv("HARNESS_CACHE_DIR", str(finished.place.cache))

@@ -180,3 +180,11 @@ def test_what_is_missing_gives_empty_parts(kept: str, found: Comparison) -> None
     assert got.rankings == ()
     assert all(math.isnan(low) for low in got.contrasts["low"])
     assert (got.contrasts["n"] == 0).all()
+
+
+def test_values_without_their_predictions_have_tests_and_no_intervals(results: Results, found: Comparison) -> None:
+    bare = compare(Results(results.values, results.runs, results.skipped, {}), resamples=RESAMPLES)
+    assert bare.contrasts["holm"].tolist() == pytest.approx(found.contrasts["holm"].tolist(), nan_ok=True)
+    assert bare.contrasts["low"].isna().all()
+    assert bare.cells["low"].isna().all()
+    assert bare.items.empty
