@@ -202,3 +202,14 @@ def test_an_impossible_power_is_refused() -> None:
         minimum_detectable_effect(5, power=0.01)
     with pytest.raises(ValueError, match="two pairs"):
         paired_t_power(1.0, 1)
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.01, 0.05 / 14])
+def test_power_is_that_of_the_noncentral_t_at_every_number_of_seeds(alpha: float) -> None:
+    for n in range(2, 60):
+        detected = minimum_detectable_effect(n, alpha)  # warned of its own quadrature at 13 seeds
+        critical, shift = stats.t.isf(alpha / 2, n - 1), detected * math.sqrt(n)
+        exact = stats.nct.sf(critical, n - 1, shift) + stats.nct.cdf(-critical, n - 1, shift)
+        if math.isfinite(exact) and n > 3:  # scipy's own figures are NaN or rough at large arguments
+            assert paired_t_power(detected, n, alpha) == pytest.approx(exact, abs=1e-8), n
+        assert paired_t_power(detected, n, alpha) == pytest.approx(0.8, abs=1e-5), n

@@ -1,4 +1,4 @@
-"""The command: ``python -m benchmarks.calibration [--quick] [--repetitions N] [--out FILE] [--write]``."""
+"""The command: ``python -m benchmarks.calibration [--quick] [--repetitions N] [--out FILE] [--write] [--page DIR]``."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.calibration.figures import COMMITTED, as_text, broken, measure
 from benchmarks.calibration.plan import FULL, QUICK
 from benchmarks.calibration.table import as_tables
+from harness.reports import render_statistics
 
 __all__ = ["main"]
 
@@ -19,6 +21,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Simulate, print the tables, write the figures; return 0, or 1 if a promised bound does not hold."""
     parser = _parser()
     asked = parser.parse_args(arguments)
+    if asked.page:
+        print(render_statistics(asked.page, now=datetime.now(UTC)))
+        return 0
     if asked.quick and asked.write:
         parser.error("--quick measures nothing that a report could show; leave out --write")
     plan = QUICK if asked.quick else FULL
@@ -48,6 +53,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--repetitions", type=_positive, help="tables, test sets and studies of every setting")
     parser.add_argument("--workers", type=_positive, default=2, help="processes (2); they change no figure")
     parser.add_argument("--out", type=Path, help="where the figures are written as JSON")
+    parser.add_argument(
+        "--page", type=Path, metavar="REPORTS", help="simulate nothing: render the page that shows what was written"
+    )
     parser.add_argument("--write", action="store_true", help="write them to where the reports read them")
     return parser
 

@@ -178,6 +178,8 @@ def _draw_one(folder: Path, drawing: Drawing) -> None:
     data = drawing.data if isinstance(drawing.data, pd.DataFrame) else drawing.data()
     with style.applied(drawing.name):
         figure = drawing.draw(data)
+        if figure.get_layout_engine() is not None:
+            style.settle(figure)
         svg, pdf = BytesIO(), BytesIO()
         figure.savefig(svg, format="svg", metadata={"Date": None})
         figure.savefig(pdf, format="pdf", metadata={"CreationDate": None, "Title": drawing.title})

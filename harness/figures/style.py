@@ -30,6 +30,7 @@ __all__ = [
     "applied",
     "families",
     "look_of",
+    "settle",
     "sheet",
     "slug",
 ]
@@ -141,7 +142,13 @@ def applied(salt: str = "") -> Iterator[None]:
 
 def sheet(height: float, width: float = WIDTH) -> Figure:
     """Return an empty figure of that many inches, whose axes are laid out without overlap; not known to pyplot."""
-    return Figure(figsize=(width, height), layout="constrained")
+    return Figure(figsize=(width, height), dpi=72, layout="constrained")
+
+
+def settle(figure: Figure) -> None:
+    """Lay a figure out for good, so that neither saving nor what is added from now on moves anything."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine(None)
 
 
 def slug(text: str) -> str:

@@ -25,8 +25,9 @@ SEEDS_DOMINATE = 0.6
 """Share of the variance that comes from seeds above which the t interval is used.
 
 A bootstrap over five seeds makes them too alike: where seeds are most of the noise the percentiles cover too little.
-Simulated with 457 items and a seed sd of 0.6 to 5 points, this bound keeps the coverage of whichever interval is
-chosen at 93 % or more with three seeds and 96 % or more with five; the percentiles alone fall to 85 and 91 %.
+Simulated (``benchmarks/calibration``) with 457 items and a seed sd of Acc-2 of up to 2.5 points, whichever interval is
+chosen covers 93 % or more; with seeds noisier than that against the items, down to 92 % for Acc-2 and 88 % for MAE with
+three seeds, since neither their share nor their spread is well known from so few.
 """
 
 _CHUNK = 256

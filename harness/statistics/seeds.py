@@ -28,7 +28,10 @@ MAX_SIGN_FLIP = 40
 """Above this many deltas the exact p is not enumerated: 2**40 sign patterns are counted as two halves of 2**20."""
 
 MIN_BCA = 10
-"""Below this many values a bootstrap over seeds covers far less than it says (83 % instead of 95 % with five)."""
+"""Below this many values a bootstrap over seeds covers far less than it says (83 % instead of 95 % with five).
+
+Even from here on it covers less than Student's t: 88 and 92 % against 94 % with 10 and 20 values, simulated.
+"""
 
 
 @dataclass(frozen=True)

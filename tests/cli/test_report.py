@@ -24,7 +24,17 @@ def test_report_renders_again_from_the_records(finished: Finished) -> None:
 def test_a_report_with_figures_and_cases_by_hand(finished: Finished, tmp_path: Path) -> None:
 
     place = ("--runs-dir", str(finished.place.runs), "--cache-dir", str(finished.place.cache))
-    asked = ["report", "--suite", finished.suite, *place, "--reports-dir", tmp_path, "--format", "json", "--figures"]
+    asked: list[str | Path] = [
+        "report",
+        "--suite",
+        finished.suite,
+        *place,
+        "--reports-dir",
+        tmp_path,
+        "--format",
+        "json",
+        "--figures",
+    ]
     answer = ask(*asked, "--case-model", "LMF")
     assert answer.code == 0, answer.err
     files = [Path(row["file"]) for row in answer.rows]

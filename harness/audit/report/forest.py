@@ -88,7 +88,7 @@ def _panel(axes: Axes, frame: pd.DataFrame, rows: list[tuple[str, str]]) -> None
         dots = block[block["model"] != ""]
         axes.plot(dots["delta"], [y] * len(dots), "o", markersize=3, color=style.INK, alpha=0.35, markeredgewidth=0)
         for line in block[block["model"] == ""].to_dict("records"):
-            colour = {"better": style.BETTER, "worse": style.WORSE}.get(line["verdict"], style.INK)
+            colour = {"better": style.BLUE, "worse": style.LOOKS[1].colour}.get(line["verdict"], style.INK)
             axes.plot([line["low"], line["high"]], [y, y], color=colour, linewidth=1.6)
             axes.plot(
                 line["delta"],
