@@ -300,7 +300,7 @@ def _compare(
     pick = _selection(models, None, seeds, datasets)
     chosen = compare_command.parse_levels(_split(levels, "--level"), how)
     planned = workflow.plan_suite(suite, pick, folders, need_data=False)
-    compare_command.show_comparison(planned, a, b, chosen, how, resamples)
+    compare_command.show_comparison(planned, a, b, chosen, how, resamples, narrowed=bool(pick.models))
 
 
 @app.command("costs")

@@ -39,17 +39,25 @@ class Format(StrEnum):
     csv = "csv"
 
 
-def print_rows(rows: Sequence[Mapping[str, Any]], how: Format, *, title: str = "", right: Collection[str] = ()) -> None:
+def print_rows(
+    rows: Sequence[Mapping[str, Any]],
+    how: Format,
+    *,
+    title: str = "",
+    right: Collection[str] = (),
+    columns: Sequence[str] = (),
+) -> None:
     """Print rows on standard output: a table for people, or JSON or CSV and nothing else.
 
-    In a table, columns of numbers are set to the right, and those that `right` names.
+    In a table, columns of numbers are set to the right, and those that `right` names. `columns` come first, and are
+    there in CSV without any row too.
 
     Raises
     ------
     StoreError
         If standard output cannot be written, because it goes to a full disk for example.
     """
-    _safely(lambda: _print_rows(rows, how, title, right))
+    _safely(lambda: _print_rows(rows, how, title, right, columns))
 
 
 def print_json(data: Any) -> None:
@@ -73,11 +81,13 @@ def _safely(write: Callable[[], None]) -> None:
         ) from error
 
 
-def _print_rows(rows: Sequence[Mapping[str, Any]], how: Format, title: str, right: Collection[str]) -> None:
+def _print_rows(
+    rows: Sequence[Mapping[str, Any]], how: Format, title: str, right: Collection[str], named: Sequence[str]
+) -> None:
     if how is Format.json:
         _write_json(list(rows))
         return
-    columns = list(dict.fromkeys(key for row in rows for key in row))
+    columns = list(dict.fromkeys([*named, *(key for row in rows for key in row)]))
     if how is Format.csv:
         writer = csv.DictWriter(sys.stdout, columns, lineterminator="\n")
         writer.writeheader()

@@ -31,7 +31,8 @@ def against_paper(values: pd.DataFrame, alpha: float = 0.05, tables: Tables | No
     Parameters
     ----------
     values : DataFrame
-        `harness.results.Results.values`. Synthetic data is compared with nothing.
+        `harness.results.Results.values`. Synthetic data is compared with nothing, and a cell that repeats another is
+        left out.
     alpha : float
         Level of the tests, and one minus that of the prediction interval.
     tables : Tables, optional
@@ -46,7 +47,8 @@ def against_paper(values: pd.DataFrame, alpha: float = 0.05, tables: Tables | No
         within ``margin``, and the reading: differs, equivalent, differs within the margin, or cannot tell.
     """
     found = dict(_by_place(tables or load()))
-    rows = [row for cell in cells_of(values) if not cell.names["synthetic"] for row in _rows(cell, found, alpha)]
+    cells = [cell for cell in cells_of(values) if not cell.names["synthetic"] and not cell.names["duplicate"]]
+    rows = [row for cell in cells for row in _rows(cell, found, alpha)]
     return pd.DataFrame(rows, columns=[*CELL, "metric", *PRINTED])
 
 

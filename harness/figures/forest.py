@@ -28,6 +28,8 @@ _T = "t over seeds"  # as `harness.statistics` names the method that has no boot
 def forests(comparison: Comparison, plan: Plan) -> Iterator[Drawing | Missing]:
     """Yield one figure per data set, task and contrast, with a panel per metric and a line per model."""
     for place in places(plan):
+        if not place.metrics:
+            continue  # the suite shows none of this task
         rows = place.rows(comparison.contrasts)
         if rows.empty and len(plan.suite.variants) > 1:
             yield Missing(
@@ -96,8 +98,7 @@ def _draw(data: pd.DataFrame, heading: str, contrast: str) -> Figure:
     metrics = list(dict.fromkeys(data["metric"]))
     models = list(dict.fromkeys(data["model"]))
     rows, _ = shape_of(len(metrics), _COLUMNS)
-    figure = sheet(0.75 + rows * (0.55 + 0.17 * len(models)))
-    figure.suptitle(f"{heading}: {contrast}", x=0.01, ha="left")
+    figure = sheet(0.75 + rows * (0.55 + 0.17 * len(models)), heading=f"{heading}: {contrast}")
     for axes, metric in zip(grid(figure, len(metrics), _COLUMNS, sharey=True), metrics, strict=True):
         _panel(axes, data[data["metric"] == metric], models)
     colour = look_of(str(data["variant"].iloc[0])).colour

@@ -30,6 +30,8 @@ _DARK = 0.62  # share of the full colour from which a number is written in white
 def heatmaps(comparison: Comparison, plan: Plan) -> Iterator[Drawing | Missing]:
     """Yield one figure per data set and task, with a panel per contrast."""
     for place in places(plan):
+        if not place.metrics:
+            continue  # the suite shows none of this task
         title = f"{place.heading}: improvement by model and metric"
         data = _data(place.rows(comparison.contrasts), place)
         if data["delta"].isna().all():
@@ -91,14 +93,17 @@ def _caption(data: pd.DataFrame, place: Place, alpha: float) -> str:
 
 def _draw(data: pd.DataFrame, heading: str) -> Figure:
     contrasts, metrics = (list(dict.fromkeys(data[column])) for column in ("contrast", "metric"))
-    models = {name: list(dict.fromkeys(block["model"])) for name, block in data.groupby("contrast", sort=False)}
-    heights = [len(models[contrast]) for contrast in contrasts]
+    # The same rows in every panel: what one of them lacks is hatched, not left out.
+    models = list(dict.fromkeys(data["model"]))
     head = 0.28 + 0.13 * max(metric.count("\n") + 1 for metric in metrics)
-    figure = sheet(0.9 + head + 0.2 * sum(heights) + 0.22 * len(contrasts), min(WIDTH, 1.6 + 0.72 * len(metrics)))
-    figure.suptitle(f"{heading}: improvement", x=0.01, ha="left")
-    panels = figure.subplots(len(contrasts), 1, squeeze=False, height_ratios=heights)
+    figure = sheet(
+        0.9 + head + (0.22 + 0.2 * len(models)) * len(contrasts),
+        min(WIDTH, 1.6 + 0.72 * len(metrics)),
+        heading=f"{heading}: improvement",
+    )
+    panels = figure.subplots(len(contrasts), 1, squeeze=False)
     for place, (axes, contrast) in enumerate(zip(panels.flat, contrasts, strict=True)):
-        _panel(axes, data[data["contrast"] == contrast], models[contrast], metrics, named=place == 0)
+        _panel(axes, data[data["contrast"] == contrast], models, metrics, named=place == 0)
         axes.set_title(contrast, loc="left")
     scale = figure.colorbar(
         ScalarMappable(Normalize(-1, 1), mpl.colormaps[DIVERGING].resampled(_STEPS)),

@@ -31,6 +31,8 @@ _STEP = 0.62  # from one label to the next
 def critical_differences(comparison: Comparison, plan: Plan) -> Iterator[Drawing | Missing]:
     """Yield one figure per data set and task, with a diagram per metric."""
     for place in places(plan):
+        if not place.metrics:
+            continue  # the suite shows none of this task
         shown = {metric.name for metric in place.metrics}
         found = [
             ranking
@@ -85,8 +87,7 @@ def _draw(data: pd.DataFrame, heading: str) -> Figure:
     metrics = list(dict.fromkeys(data["metric"]))
     variants = data["variant"].nunique()
     rows, _ = shape_of(len(metrics), _COLUMNS)
-    figure = sheet(0.35 + rows * (0.85 + 0.16 * math.ceil(variants / 2)))
-    figure.suptitle(f"{heading}: variants ranked", x=0.01, ha="left")
+    figure = sheet(0.35 + rows * (0.85 + 0.16 * math.ceil(variants / 2)), heading=f"{heading}: variants ranked")
     for axes, metric in zip(grid(figure, len(metrics), _COLUMNS), metrics, strict=True):
         _panel(axes, data[data["metric"] == metric])
         p = data.loc[data["metric"] == metric, "friedman_p"].iloc[0]

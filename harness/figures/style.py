@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 import threading
 import warnings
 from collections.abc import Iterator
@@ -48,6 +49,7 @@ _FAMILIES = (
     # One of these has the Chinese glyphs, where it is installed.
     *("Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "WenQuanYi Micro Hei", "Droid Sans Fallback"),
 )
+_LETTERS, _LINE = 12.5, 0.16  # of a heading: letters in an inch, inches from line to line
 DIVERGING = "RdBu"
 """Red below zero (worse), blue above (better): told apart with every common colour blindness."""
 
@@ -140,9 +142,16 @@ def applied(salt: str = "") -> Iterator[None]:
         yield
 
 
-def sheet(height: float, width: float = WIDTH) -> Figure:
-    """Return an empty figure of that many inches, whose axes are laid out without overlap; not known to pyplot."""
-    return Figure(figsize=(width, height), dpi=72, layout="constrained")
+def sheet(height: float, width: float = WIDTH, *, heading: str = "") -> Figure:
+    """Return an empty figure of that many inches, whose axes are laid out without overlap; not known to pyplot.
+
+    A heading stands at its left; one that needs several lines makes the figure higher.
+    """
+    lines = textwrap.wrap(heading, int(width * _LETTERS))
+    figure = Figure(figsize=(width, height + _LINE * max(len(lines) - 1, 0)), dpi=72, layout="constrained")
+    if lines:
+        figure.suptitle("\n".join(lines), x=0.01, ha="left")
+    return figure
 
 
 def settle(figure: Figure) -> None:

@@ -134,16 +134,14 @@ def _raw(tables: Tables, table: int, variant: Variant, baseline: Variant, alpha:
 
 def _adjust(tables: Tables, family: Sequence[Effect]) -> list[Effect]:
     """Adjust a family, counting an effect that two tables repeat once, and name it."""
-    once: dict[tuple[object, ...], Effect] = {}
-    for effect in family:
-        once.setdefault(_identity(effect), effect)
-    rows = dict(zip(once, adjust_rows([effect.rows for effect in once.values()]), strict=True))
+    same = [_identity(effect) for effect in family]
+    adjusted = adjust_rows([effect.rows for effect in family], same)
     first = family[0]
     title = next((size.row for size in tables.sizes if size.dataset == first.dataset), first.dataset)
     numbers = sorted({effect.table for effect in family})
     where = f"Table {numbers[0]}" if len(numbers) == 1 else f"Tables {' and '.join(map(str, numbers))}, repeats once"
-    name = f"{first.variant} against {first.baseline}, {title}, {first.task}: {len(once)} metrics ({where})"
-    return [replace(effect, rows=rows[_identity(effect)], family=name) for effect in family]
+    name = f"{first.variant} against {first.baseline}, {title}, {first.task}: {len(set(same))} metrics ({where})"
+    return [replace(effect, rows=rows, family=name) for effect, rows in zip(family, adjusted, strict=True)]
 
 
 def _place(effect: Effect) -> tuple[object, ...]:

@@ -102,7 +102,7 @@ def second_level(table: Table, compared: Comparison) -> Sheet | None:
             "The trained models are taken as they are and asked whether they would differ on other utterances; nothing "
             "is said about other seeds, and a p alone is no verdict. Randomization: both models' predictions swapped "
             f"at random, utterance by utterance, for all seeds together ({compared.resamples:,} times, so no p is "
-            f"below {p_value(table.items['randomization_floor'].max())}). By seed: McNemar's test for accuracies, "
+            f"below {table.items['randomization_floor'].max():.2g}). By seed: McNemar's test for accuracies, "
             "Williams' t for Corr, on the two models of one seed. None of these is adjusted for the number of tests. "
             "What the first level says, over seeds, stands at the right and decides."
         ),

@@ -64,7 +64,7 @@ def benjamini_hochberg(p_values: ArrayLike) -> FloatArray:
 
 
 def adjust(outcomes: Sequence[OutcomeT]) -> tuple[OutcomeT, ...]:
-    """Return the outcomes of one family with ``adjusted`` (Holm), ``q`` (Benjamini-Hochberg) and ``family`` set.
+    """Return the outcomes of one family with ``adjusted`` (Holm), ``q`` (Benjamini-Hochberg), ``family`` and ``reach``.
 
     Parameters
     ----------
@@ -73,8 +73,11 @@ def adjust(outcomes: Sequence[OutcomeT]) -> tuple[OutcomeT, ...]:
     """
     p = [outcome.p for outcome in outcomes]
     size = int(np.count_nonzero(~np.isnan(p)))
-    pairs = zip(outcomes, holm(p), benjamini_hochberg(p), strict=True)
-    return tuple(replace(one, adjusted=float(a), q=float(q), family=size) for one, a, q in pairs)
+    floors = [np.nan if np.isnan(outcome.p) else outcome.floor for outcome in outcomes]
+    found = zip(outcomes, holm(p), benjamini_hochberg(p), holm(floors), strict=True)
+    return tuple(
+        replace(one, adjusted=float(a), q=float(q), family=size, reach=float(reach)) for one, a, q, reach in found
+    )
 
 
 def _ordered(p_values: ArrayLike) -> tuple[FloatArray, NDArray[np.intp]]:

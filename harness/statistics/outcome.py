@@ -44,6 +44,9 @@ class Outcome:
         Benjamini-Hochberg q within the family, None before `harness.statistics.adjust`.
     family : int
         Number of defined tests in the family, 0 before adjustment.
+    reach : float or None
+        The smallest adjusted p that this test could have had in its family: Holm's adjustment of all floors. None
+        before `harness.statistics.adjust`.
     note : str
         Empty for an ordinary outcome.
     """
@@ -60,16 +63,18 @@ class Outcome:
     adjusted: float | None = None
     q: float | None = None
     family: int = 0
+    reach: float | None = None
     note: str = ""
 
     def verdict(self, alpha: float = 0.05) -> Verdict:
         """Judge the null hypothesis by the adjusted p, or by p where there is no family.
 
-        A test that could not have fallen below `alpha` at this n (floor times family, since the smallest p of a
-        family is multiplied by its size) answers ``"cannot tell"``: an exact test over five seeds is never evidence
-        that nothing is there.
+        A test that is not rejected and could not have been, whatever its data (`reach`, or without a family `floor`, is
+        not below `alpha`), answers ``"cannot tell"``: an exact test over five seeds is never evidence that nothing is
+        there.
         """
         p = self.p if self.adjusted is None else self.adjusted
-        if np.isnan(p) or self.floor * max(self.family, 1) >= alpha:
-            return "cannot tell"
-        return "rejected" if p < alpha else "not rejected"
+        if p < alpha:
+            return "rejected"
+        reach = self.floor if self.reach is None else self.reach
+        return "cannot tell" if np.isnan(p) or not reach < alpha else "not rejected"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 
 from numpy.typing import ArrayLike
@@ -66,7 +66,18 @@ def over_rows(deltas: ArrayLike, alpha: float = 0.05) -> OverRows:
     )
 
 
-def adjust_rows(found: Sequence[OverRows]) -> tuple[OverRows, ...]:
-    """Adjust the Wilcoxon tests of one family, and the sign tests as a family of their own; see `adjust`."""
-    ranks, signs = adjust([one.wilcoxon for one in found]), adjust([one.sign for one in found])
-    return tuple(replace(one, wilcoxon=w, sign=s) for one, w, s in zip(found, ranks, signs, strict=True))
+def adjust_rows(found: Sequence[OverRows], same: Sequence[Hashable] | None = None) -> tuple[OverRows, ...]:
+    """Adjust the Wilcoxon tests of one family, and the sign tests as a family of their own; see `adjust`.
+
+    Parameters
+    ----------
+    found : sequence of OverRows
+    same : sequence of hashable, optional
+        What tells one question from another: those with equal entries (a row that two tables repeat, two metrics that
+        are one on this data) are one test, and count once. All are different unless given.
+    """
+    keys = list(range(len(found))) if same is None else list(same)
+    once = dict(zip(reversed(keys), reversed(found), strict=True))
+    ranks, signs = adjust([one.wilcoxon for one in once.values()]), adjust([one.sign for one in once.values()])
+    adjusted = {key: replace(once[key], wilcoxon=w, sign=s) for key, w, s in zip(once, ranks, signs, strict=True)}
+    return tuple(adjusted[key] for key in keys)

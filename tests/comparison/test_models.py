@@ -48,21 +48,41 @@ def test_rows_are_tested_as_scipy_does() -> None:
         assert (row["better"], row["worse"], row["equal"]) == (positive, len(deltas) - positive, 0)
         interval = stats.ttest_1samp(deltas, 0).confidence_interval(0.95)
         assert (row["mean"], row["low"], row["high"]) == pytest.approx((np.mean(deltas), interval.low, interval.high))
-        assert (row["models"], row["floor"], row["family"]) == (8, 2.0**-7, 3)
+        assert (row["models"], row["floor"], row["family"]) == (8, 2.0**-7, 2 if dataset == "one" else 1)
     for name, method in (("holm", "holm"), ("q", "fdr_bh")):
-        assert found[name].to_numpy() == pytest.approx(multipletests(raw, method=method)[1])
+        adjusted = [*multipletests(raw[:2], method=method)[1], raw[2]]
+        assert found[name].to_numpy() == pytest.approx(adjusted)
     assert found["verdict"].to_list() == ["no difference shown", "better", "worse"]
 
 
-def test_a_family_is_a_contrast() -> None:
-    fg = table({("one", "Acc-2", True): UP, ("two", "Acc-2", True): MIXED})
+def test_a_family_is_a_contrast_on_one_data_set_and_task() -> None:
+    fg = table({("one", "Acc-2", True): UP, ("one", "MAE", False): MIXED, ("two", "Acc-2", True): MIXED})
     v = table({("one", "Acc-2", True): MIXED}, variant="v")
     both = over_models(contrasts(pd.concat([fg, v[v["variant"] == "v"]])))
-    assert both.groupby("contrast")["family"].unique().map(list).to_dict() == {
-        "fg against original": [2],
-        "v against original": [1],
+    sizes = both.groupby(["dataset", "contrast"])["family"].unique().map(list).to_dict()
+    assert sizes == {
+        ("one", "fg against original"): [2],
+        ("two", "fg against original"): [1],
+        ("one", "v against original"): [1],
     }
-    made.alike(both[both["contrast"] == "fg against original"], over_models(contrasts(fg)), ["dataset"])
+    made.alike(both[both["contrast"] == "fg against original"], over_models(contrasts(fg)), ["dataset", "metric"])
+
+
+def test_metrics_that_are_one_on_this_data_count_once() -> None:
+    asked = {("one", "Acc-2/has-0", True): UP, ("one", "Acc-2/non-0", True): UP, ("one", "MAE", False): MIXED}
+    found = over_models(contrasts(table(asked)))
+    assert found["family"].to_list() == [2, 2, 2]
+    assert found["holm"].to_list()[:2] == pytest.approx([2 * found["wilcoxon"].iloc[0]] * 2)
+
+
+def test_a_column_with_a_defect_gives_way_to_its_correction() -> None:
+    asked = {("one", "Acc-2/non-0", True): UP, ("one", "Acc-2/non-0/corrected", True): MIXED}
+    assert over_models(contrasts(table(asked)))["metric"].to_list() == ["Acc-2/non-0/corrected"]
+
+
+def test_the_direction_is_that_of_the_rank_sums() -> None:
+    found = made.only(over_models(contrasts(table({("one", "Acc-2", True): [*[0.01] * 6, *[0.0] * 16]}))))
+    assert found["verdict"] == "better"
 
 
 def test_deltas_of_zero_and_ties() -> None:
@@ -80,7 +100,7 @@ def test_deltas_of_zero_and_ties() -> None:
     ("models", "metrics", "verdict"), [(5, 1, "cannot tell"), (6, 1, "better"), (8, 6, "better"), (8, 7, "cannot tell")]
 )
 def test_a_table_too_small_to_tell_says_so(models: int, metrics: int, verdict: str) -> None:
-    asked = {("one", f"Acc-{i}", True): UP[:models] for i in range(metrics)}
+    asked = {("one", f"Acc-{i}", True): [delta * (1 + i / 10) for delta in UP[:models]] for i in range(metrics)}
     found = over_models(contrasts(table(asked)))
     assert set(found["wilcoxon"]) == set(found["floor"]) == {2.0 ** (1 - models)}
     assert set(found["verdict"]) == {verdict}

@@ -168,8 +168,8 @@ def test_one_split_modality_is_printed_as_fg_and_stands_for_a() -> None:
     cell = next(c for c in own_cells() if (c.dataset, c.variant, c.task) == ("mosei", "fg", "regression"))
     alias = [row | {"variant": "a", "alias_of": "fg", "duplicate": True} for row in ours(cell, 0.001)]
     found = against_paper(made.frame(ours(cell, 0.001), alias))
-    assert found["variant"].to_list() == ["fg", "a"]
-    assert found.drop(columns=["variant", "alias_of", "duplicate"]).nunique().max() == 1
+    assert found["variant"].to_list() == ["fg"]  # the same runs are judged once
+    alias = [row | {"duplicate": False} for row in alias]
     assert len(against_paper(made.frame(alias))) == 1
     # Where both modalities are split, -a is a model of its own: MOSEI's tables print none.
     assert against_paper(made.frame([row | {"alias_of": "", "duplicate": False} for row in alias])).empty

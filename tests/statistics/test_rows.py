@@ -85,3 +85,28 @@ def test_the_two_tests_are_families_of_their_own() -> None:
         assert math.isnan(adjusted[3].adjusted)
     assert [one.mean for one in found[:3]] == [one.mean for one in raw[:3]]
     assert adjust_rows([]) == ()
+
+
+@given(st.lists(st.lists(st.integers(-4, 4), min_size=2, max_size=12), min_size=1, max_size=8))
+def test_what_holm_rejects_is_never_untold(tables: list[list[int]]) -> None:
+    for one in adjust_rows([over_rows(deltas) for deltas in tables]):
+        test = one.wilcoxon
+        assert test.adjusted is not None
+        assert (test.verdict() == "rejected") == (test.adjusted < 0.05)
+        assert test.reach is not None
+        assert test.adjusted >= test.reach - 1e-12
+        assert (test.verdict() == "cannot tell") == (test.adjusted >= 0.05 and not test.reach < 0.05)
+
+
+def test_a_small_table_beside_large_ones_can_be_told() -> None:
+    large = [over_rows([0.01 * i for i in range(1, 13)]) for _ in range(7)]
+    small = adjust_rows([*large, over_rows([0.01 * i for i in range(1, 9)])])[-1]
+    assert small.wilcoxon.adjusted == small.wilcoxon.p == 2.0**-7  # the last of eight in Holm's order
+    assert small.wilcoxon.verdict() == "rejected"
+
+
+def test_equal_questions_count_once() -> None:
+    one, other = over_rows([0.1, 0.2, 0.3]), over_rows([0.1, -0.2, 0.3])
+    first, again, last = adjust_rows([one, one, other], ["a", "a", "b"])
+    assert (first.wilcoxon.family, last.wilcoxon.family) == (2, 2)
+    assert first == again

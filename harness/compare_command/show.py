@@ -8,6 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from harness.compare_command.lines import (
+    SAME,
+    item_lines,
+    model_lines,
+    paper_lines,
+    rank_line,
+    records,
+    seed_lines,
+)
 from harness.display import Format, err, print_json, print_rows
 from harness.errors import InputError
 from harness.metrics import Metric, metrics_for
@@ -19,8 +28,6 @@ if TYPE_CHECKING:
     from harness.comparison import Comparison, Contrast
 
 __all__ = ["Level", "parse_levels", "show_comparison"]
-
-_SAME = "the same runs"
 
 
 class Level(StrEnum):
@@ -70,7 +77,14 @@ def parse_levels(names: Sequence[str], how: Format) -> tuple[Level, ...]:
 
 
 def show_comparison(
-    planned: Planned, a: str | None, b: str | None, levels: Sequence[Level], how: Format, resamples: int
+    planned: Planned,
+    a: str | None,
+    b: str | None,
+    levels: Sequence[Level],
+    how: Format,
+    resamples: int,
+    *,
+    narrowed: bool = False,
 ) -> None:
     """Print what a suite's records say about a comparison; remarks go to standard error.
 
@@ -85,6 +99,8 @@ def show_comparison(
     how : Format
     resamples : int
         Bootstrap resamples and random swaps.
+    narrowed : bool
+        Whether some of the suite's models were left out, which makes families smaller.
 
     Raises
     ------
@@ -109,8 +125,8 @@ def show_comparison(
     if how is Format.table:
         _print_tables(found, levels, _metrics(planned))
     else:
-        _print_plain({level: _plain_rows(found, level) for level in levels}, how)
-    _remarks(found, planned)
+        _print_plain(found, levels, how)
+    _remarks(found, planned, levels, narrowed=narrowed)
 
 
 def _contrast(planned: Planned, a: str | None, b: str | None) -> Contrast:
@@ -127,6 +143,9 @@ def _contrast(planned: Planned, a: str | None, b: str | None) -> Contrast:
             raise InputError(
                 f"the suite has no variant {side.variant}", where=option, hint=f"it has {', '.join(sorted(shown))}"
             )
+        cells = [cell for cell in planned.plan.cells if side is not None and cell.variant == side.variant]
+        if cells and all(cell.skipped for cell in cells):
+            raise InputError(cells[0].skipped, where=option, hint="name another variant")
     try:
         return Contrast(first, second)
     except ValueError as error:
@@ -135,7 +154,7 @@ def _contrast(planned: Planned, a: str | None, b: str | None) -> Contrast:
 
 def _any_answer(found: Comparison, levels: Sequence[Level]) -> bool:
     """Whether some pair was compared or is one run under two names, or the paper prints what was asked about."""
-    compared = (found.contrasts["n"] > 0) | (found.contrasts["note"] == _SAME)
+    compared = (found.contrasts["n"] > 0) | (found.contrasts["note"] == SAME)
     return bool(compared.any()) or (Level.paper in levels and len(found.printed) > 0)
 
 
@@ -155,13 +174,28 @@ def _plain_rows(found: Comparison, level: Level) -> list[dict[str, Any]]:
     """Return a level's rows with unrounded numbers; None stands for what is not defined."""
     if level is Level.ranks:
         return [_defined(_flat_ranking(one)) for one in found.rankings]
-    frame: pd.DataFrame = {
+    return [_defined(row) for row in records(_frame(found, level))]
+
+
+def _frame(found: Comparison, level: Level) -> pd.DataFrame:
+    return {
         Level.seeds: found.contrasts,
         Level.models: found.models,
         Level.paper: found.printed,
         Level.items: found.items,
     }[level]
-    return [_defined(row) for row in _records(frame)]
+
+
+def _csv_frame(found: Comparison, level: Level) -> pd.DataFrame:
+    """Return a level with one plain value a cell: rankings a row per variant, several p values joined."""
+    from harness.reports.sections import ranking_rows
+
+    if level is Level.ranks:
+        return ranking_rows(found.rankings)
+    frame = _frame(found, level)
+    if level is Level.items:
+        frame = frame.assign(per_seed_p=[";".join(f"{p:.6g}" for p in values) for values in frame["per_seed_p"]])
+    return frame
 
 
 def _defined(value: Any) -> Any:
@@ -173,10 +207,6 @@ def _defined(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
-
-
 def _flat_ranking(one: Any) -> dict[str, Any]:
     return {
         "dataset": one.dataset,
@@ -186,15 +216,17 @@ def _flat_ranking(one: Any) -> dict[str, Any]:
         "mean_ranks": dict(zip(one.variants, one.nemenyi.mean_ranks, strict=True)),
         "chi2": one.friedman.statistic,
         "p": one.friedman.p,
+        "floor": one.friedman.floor,
         "critical_difference": one.nemenyi.critical_difference,
         "not_told_apart": [[one.variants[i] for i in group] for group in one.nemenyi.groups],
     }
 
 
-def _print_plain(rows: Mapping[Level, list[dict[str, Any]]], how: Format) -> None:
+def _print_plain(found: Comparison, levels: Sequence[Level], how: Format) -> None:
+    rows = {level: _plain_rows(found, level) for level in levels}
     if how is Format.csv:
-        (only,) = rows.values()
-        print_rows(only, how)
+        frame = _csv_frame(found, levels[0])
+        print_rows([_defined(row) for row in records(frame)], how, columns=list(frame.columns))
     else:
         print_json(rows)
     for level in [level for level, found in rows.items() if not found]:
@@ -203,11 +235,11 @@ def _print_plain(rows: Mapping[Level, list[dict[str, Any]]], how: Format) -> Non
 
 def _print_tables(found: Comparison, levels: Sequence[Level], metrics: Mapping[tuple[str, str, str], Metric]) -> None:
     rows_of: dict[Level, Callable[[], list[dict[str, object]]]] = {
-        Level.seeds: lambda: _seed_rows(found, metrics),
-        Level.models: lambda: _model_rows(found, metrics),
-        Level.ranks: lambda: [_rank_row(one) for one in _plain_rows(found, Level.ranks)],
-        Level.paper: lambda: _paper_rows(found, metrics),
-        Level.items: lambda: _item_rows(found),
+        Level.seeds: lambda: seed_lines(found, metrics),
+        Level.models: lambda: model_lines(found, metrics),
+        Level.ranks: lambda: [rank_line(one, found.alpha) for one in _plain_rows(found, Level.ranks)],
+        Level.paper: lambda: paper_lines(found, metrics),
+        Level.items: lambda: item_lines(found),
     }
     for level in levels:
         if rows := rows_of[level]():
@@ -221,137 +253,20 @@ def _nothing(level: Level) -> None:
     err.print(f"{level}: {_NOTHING[level]}", soft_wrap=True)
 
 
-def _place(row: Mapping[str, Any]) -> dict[str, object]:
-    return {"dataset": row["dataset"], "task": _task(row["task"]), "metric": row["metric"]}
-
-
-def _task(task: str) -> str:
-    return {"regression": "reg", "classification": "cls"}.get(task, task)
-
-
-def _what(row: Mapping[str, Any]) -> str:
-    from harness.comparison import cell_name
-
-    one = cell_name(row["model"], row["variant"])
-    if row["baseline_model"] == row["model"]:
-        return one if row["baseline"] == "original" else f"{one} - {row['baseline']}"
-    return f"{one} - {cell_name(row['baseline_model'], row['baseline'])}"
-
-
-def _seed_rows(found: Comparison, metrics: Mapping[tuple[str, str, str], Metric]) -> list[dict[str, object]]:
-    from harness.reports.numbers import between, p_value, signed
-
-    rows: list[dict[str, object]] = []
-    for row in _records(found.contrasts):
-        metric = metrics[row["dataset"], row["task"], row["metric"]]
-        if row["duplicate"] or (row["n"] == 0 and row["note"] != _SAME):
-            continue
-        rows.append(
-            _place(row)
-            | {
-                "what": _what(row),
-                "n": row["n"],
-                "delta": signed(row["mean"], metric),
-                "interval": between(row["low"], row["high"], metric),
-                "by": {"two-level bootstrap": "2-level", "t over seeds": "t"}.get(row["method"], ""),
-                "d": f"{row['d']:.2f}" if row["d"] == row["d"] else "",
-                "p": p_value(row["p"]),
-                "Holm": p_value(row["holm"]),
-                "exact": p_value(row["exact"]),
-                "floor": p_value(row["floor"]),
-                "verdict": row["verdict"] if not row["note"] else f"{row['verdict']} ({row['note']})",
-            }
-        )
-    return rows
-
-
-def _model_rows(found: Comparison, metrics: Mapping[tuple[str, str, str], Metric]) -> list[dict[str, object]]:
-    from harness.reports.numbers import between, p_value, signed
-
-    rows: list[dict[str, object]] = []
-    for row in _records(found.models):
-        metric = metrics[row["dataset"], row["task"], row["metric"]]
-        rows.append(
-            _place(row)
-            | {
-                "what": row["contrast"],
-                "models": row["models"],
-                "delta": signed(row["mean"], metric),
-                "interval": between(row["low"], row["high"], metric),
-                "+": row["better"],
-                "-": row["worse"],
-                "Wilcoxon": p_value(row["wilcoxon"]),
-                "Holm": p_value(row["holm"]),
-                "floor": p_value(row["floor"]),
-                "sign": p_value(row["sign"]),
-                "verdict": row["verdict"],
-            }
-        )
-    return rows
-
-
-def _rank_row(one: Mapping[str, Any]) -> dict[str, object]:
-    from harness.reports.numbers import p_value
-
-    ranks = sorted(one["mean_ranks"].items(), key=lambda item: item[1])
-    return _place(one) | {
-        "models": len(one["blocks"]),
-        "mean ranks": ", ".join(f"{variant} {rank:.2f}" for variant, rank in ranks),
-        "Friedman p": p_value(one["p"]),
-        "critical difference": f"{one['critical_difference']:.2f}",
-        "not told apart": "; ".join(" ".join(group) for group in one["not_told_apart"]),
-    }
-
-
-def _paper_rows(found: Comparison, metrics: Mapping[tuple[str, str, str], Metric]) -> list[dict[str, object]]:
-    from harness.comparison import cell_name
-    from harness.reports.numbers import between, p_value, plain, signed
-
-    rows: list[dict[str, object]] = []
-    for row in _records(found.printed):
-        metric = metrics[row["dataset"], row["task"], row["metric"]]
-        rows.append(
-            _place(row)
-            | {
-                "what": cell_name(row["model"], row["variant"]),
-                "printed": plain(row["printed"], metric),
-                "ours": plain(row["ours"], metric),
-                "n": row["n"],
-                "difference": signed(row["difference"], metric),
-                "prediction": between(row["low"], row["high"], metric, sign=False),
-                "equivalence p": p_value(row["equivalence"]),
-                "verdict": row["reading"],
-            }
-        )
-    return rows
-
-
-def _item_rows(found: Comparison) -> list[dict[str, object]]:
-    from harness.reports.numbers import p_value
-
-    return [
-        _place(row)
-        | {
-            "what": _what(row),
-            "utterances": row["items"],
-            "seeds": row["seeds"],
-            "randomization": p_value(row["randomization"]),
-            "by": row["per_seed"],
-            "p by seed": ", ".join(p_value(p) for p in row["per_seed_p"]),
-            "below": f"{row['below_alpha']}/{len(row['per_seed_p'])}" if row["per_seed_p"] else "",
-            "Holm over seeds": p_value(row["holm"]),
-            "verdict": row["verdict"],
-        }
-        for row in _records(found.items)
-    ]
-
-
-def _remarks(found: Comparison, planned: Planned) -> None:
+def _remarks(found: Comparison, planned: Planned, levels: Sequence[Level], *, narrowed: bool) -> None:
     """Say what the verdicts rest on, and what they could not have seen."""
-    tested = [row for row in _records(found.contrasts) if not row["duplicate"] and row["n"] > 0]
-    if tested:
+    tested = [row for row in records(found.contrasts) if not row["duplicate"] and row["n"] > 0]
+    if tested and Level.seeds in levels:
         err.print(_verdicts(tested), soft_wrap=True)
-    if (found.contrasts["note"] == _SAME).any():
+    if Level.seeds in levels or Level.models in levels:
+        err.print("intervals are not adjusted for the number of comparisons; Holm's p are", soft_wrap=True)
+        if narrowed:
+            err.print(
+                "families hold the models that were picked: with all of the suite's, p would be larger", soft_wrap=True
+            )
+    if Level.paper in levels and len(found.printed):
+        err.print("readings against the paper are not adjusted for the number of means", soft_wrap=True)
+    if (found.contrasts["note"] == SAME).any():
         err.print("cells that are one run under two names are not tested", soft_wrap=True)
     drawn = dict.fromkeys(s.dataset.name for s in planned.plan.sources if s.dataset.synthetic)
     if drawn:
@@ -361,11 +276,11 @@ def _remarks(found: Comparison, planned: Planned) -> None:
 def _verdicts(tested: Sequence[Mapping[str, Any]]) -> str:
     most = max(tested, key=lambda row: int(row["n"]))
     counts = Counter(str(row["verdict"]) for row in tested)
-    verdicts = ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common())
+    verdicts = "over seeds: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common())
     if most["n"] < 2:
         return f"{verdicts}\none pair of runs each: no difference can be tested"
     return (
-        f"{verdicts}\ndelta is variant minus baseline, turned so that + is an improvement; with {most['n']} seeds a "
-        f"delta of {most['detectable']:.2f} sd is found with power 0.8 before adjustment, and no exact p lies below "
-        f"{most['floor']:.4g}"
+        f"{verdicts}\ndelta is what is named first minus what it is compared with, turned so that + is an improvement; "
+        f"with {most['n']} seeds a delta of {most['detectable']:.2f} sd is found with power 0.8 before adjustment, and "
+        f"no exact p lies below {most['floor']:.4g}"
     )
