@@ -11,7 +11,7 @@ of these, is judged the same way. What a rule claims, and the proof where it is 
 * `seed_means`: accuracies that no mean over five seeds prints.
 * `sizes`, `sub_features`, `networks`, `settings`, `cases`: Tables 1 to 3, the data settings, and Table 9.
 * `stated`: numbers, counts and ranks of the running text (`Tables.claims`).
-* `cost_order`, and with a count of our own `printed_costs` and `counted_growth`: Params and FLOPs.
+* `cost_order`, and with a count of our own `printed_costs`: Params and FLOPs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from harness.audit.balance import definitions, halves, neutral_answers
 from harness.audit.bounds import f1_and_accuracy, nested_accuracies, ranges
 from harness.audit.confusion import confusions
-from harness.audit.costs import CostKey, Counted, cost_order, count_costs, counted_growth, printed_costs
+from harness.audit.costs import CostKey, Counted, cost_order, count_costs, printed_costs, with_counts
 from harness.audit.deltas import deltas, plus_signs
 from harness.audit.descriptions import cases, networks, settings, sizes, sub_features
 from harness.audit.distances import mae_and_accuracies
@@ -43,7 +43,6 @@ __all__ = [
     "Severity",
     "audit",
     "count_costs",
-    "counted_growth",
     "printed_costs",
 ]
 
@@ -71,7 +70,7 @@ def audit(tables: Tables, costs: Mapping[CostKey, Counted] | None = None) -> tup
     tuple of Finding
         Errors first, then warnings, then notes; within each by table, as the rules find them.
     """
-    found = [finding for rule in RULES for finding in rule(tables)]
+    found = [finding for rule in RULES for finding in with_counts(rule(tables), tables, costs)]
     if costs is not None:
-        found += [*printed_costs(tables, costs), *counted_growth(tables, costs)]
+        found += printed_costs(tables, costs)
     return tuple(sorted(found, key=lambda finding: (SEVERITIES.index(finding.severity), finding.table)))

@@ -13,20 +13,22 @@ from fractions import Fraction
 from harness.audit.bounds import SLACK, convention_of, rows_of
 from harness.audit.classes import TEST_CLASSES, ClassCounts
 from harness.audit.finding import Finding, at, graded
+from harness.audit.two_classes import f1_range
 from harness.published import Cell, Tables
 
 __all__ = ["definitions", "follows_defect", "halves", "neutral_answers"]
 
 _PUBLIC = "as sure as the public class counts, which the paper does not print but which add up to its Table 1"
-_HAS, _NON = "Acc-2/has-0", "Acc-2/non-0"
+_HAS, _NON, _F1 = "Acc-2/has-0", "Acc-2/non-0", "F1/non-0"
 
 
 @dataclass(frozen=True)
 class _Pair:
-    """Acc-2 of one row, has-0 and non-0."""
+    """Acc-2 of one row, has-0 and non-0, and the F1 beside the latter."""
 
     has: Cell
     non: Cell
+    f1: Cell | None
     classes: ClassCounts
 
     @property
@@ -58,6 +60,17 @@ class _Pair:
         return low <= _share(self.non) <= high
 
     @property
+    def proper_f1(self) -> bool:
+        """Whether the F1 can be by the definition; the least F1 rises with the accuracy, so the least of that counts.
+
+        It is convex over the accuracy, 0 where that is 0, and nowhere below.
+        """
+        if self.f1 is None or self.f1.value is None:
+            return True
+        least, _ = f1_range(self.classes.negative, self.classes.positive, float(self.bounds[0]))
+        return float(_share(self.f1)) >= least
+
+    @property
     def defective(self) -> bool:
         """Whether the pair can be MMSA's."""
         low, high = self.defect_bounds
@@ -77,7 +90,10 @@ def definitions(tables: Tables) -> Iterator[Finding]:
     """Find classification tables whose non-0 columns cannot be what the text defines; one finding a table.
 
     By the definition, Acc-2 of negative against positive with the neutral left out, N m <= H n <= N m + z
-    (`_Pair.bounds`): has-0 asks the same decision of logits 0 and 2, with the neutral counted as negative.
+    (`_Pair.bounds`): has-0 asks the same decision of logits 0 and 2, with the neutral counted as negative. F1/non-0 is
+    held against the least that an accuracy of that bound or above allows.
+
+    An error is that label and numbers do not go together; the numbers can be right as MMSA's metric.
     """
     for number, pairs in _pairs(tables).items():
         impossible = [pair for pair in pairs if not pair.proper]
@@ -86,6 +102,8 @@ def definitions(tables: Tables) -> Iterator[Finding]:
         values = [pair.non.value for pair in impossible if pair.non.value is not None]
         least = min(pair.bounds[0] for pair in impossible)
         explained = sum(pair.defective for pair in impossible)
+        with_f1 = sum(not pair.proper_f1 for pair in impossible)
+        also = f"; {with_f1} values of {_F1} are too low for the definition in the same way" if with_f1 else ""
         yield Finding(
             kind="definition",
             table=number,
@@ -95,9 +113,10 @@ def definitions(tables: Tables) -> Iterator[Finding]:
             expected=f"{float(100 * least):.2f} at the least",
             severity="error",
             why=(
-                "too low for negative against positive beside the has-0 of the same row, by the class balance; "
-                f"{explained} of them fit MMSA's metric, which compares predictions 0, 1 with labels 0, 2 and so "
-                "counts every positive utterance as wrong"
+                f"label and numbers do not go together: {explained} of them can be right as MMSA computes the metric "
+                "(predictions 0, 1 against labels 0, 2, so that every positive utterance counts as wrong), but none as "
+                "the text defines the column (negative against positive), by the class balance and the has-0 of the "
+                f"same row{also}"
             ),
             certainty=_PUBLIC,
         )
@@ -165,7 +184,7 @@ def _pairs(tables: Tables) -> dict[int, list[_Pair]]:
     for row in rows_of(tables):
         has, non = row.get(_HAS), row.get(_NON)
         if has and non and has.value is not None and non.value is not None and has.dataset in TEST_CLASSES:
-            found.setdefault(has.table, []).append(_Pair(has, non, TEST_CLASSES[has.dataset]))
+            found.setdefault(has.table, []).append(_Pair(has, non, row.get(_F1), TEST_CLASSES[has.dataset]))
     return found
 
 

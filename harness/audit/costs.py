@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import decimal
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from harness.audit.deltas import deltas
 from harness.audit.finding import Finding, Severity, at, rounded
-from harness.published import COSTS, Cell, Tables
+from harness.published import COSTS, Cell, Printed, Tables
 
 if TYPE_CHECKING:
     from harness.costs import CostCell
 
-__all__ = ["CostKey", "Counted", "cost_order", "count_costs", "counted_growth", "printed_costs"]
+__all__ = ["CostKey", "Counted", "cost_order", "count_costs", "printed_costs", "with_counts"]
 
 CostKey = tuple[str, str, str]
 """Data set, model, variant."""
@@ -73,33 +73,36 @@ def printed_costs(tables: Tables, counted: Mapping[CostKey, Counted]) -> Iterato
         count = ours.of(cell.column)
         apart = abs(rounded(Fraction(count), cell.printed.decimals) - cell.printed.value)
         severity: Severity = "warning" if apart <= cell.printed.unit else "error"
-        why = "not what the built model counts to in the paper's convention"
+        why = f"not the {count:,} that the built model counts to in the paper's convention"
         cause = ours.causes.get(cell.column)
         certainty = f"likely: {hits} of {len(checked)} printed costs equal ours to every digit"
-        yield at(cell, "cost", f"{count:.4g} ({count:,})", severity, f"{why} ({cause})" if cause else why, certainty)
+        yield at(cell, "cost", _like(cell.printed, count), severity, f"{why} ({cause})" if cause else why, certainty)
 
 
-def counted_growth(tables: Tables, counted: Mapping[CostKey, Counted]) -> Iterator[Finding]:
-    """Compare percentages of Params and FLOPs that do not follow from the printed numbers with our unrounded counts.
+def with_counts(
+    found: Iterable[Finding], tables: Tables, counted: Mapping[CostKey, Counted] | None
+) -> Iterator[Finding]:
+    """Add what our unrounded counts give to a finding on a percentage of Params or FLOPs; the others stay as they are.
 
     Only where both of our counts equal the printed numbers to every digit, so that they can stand for the authors'.
+    They do not make another finding: what our models count to is no contradiction within the paper.
     """
-    suspects = {(finding.table, finding.row, finding.column) for finding in deltas(tables) if finding.kind == "delta"}
     own: dict[tuple[str, ...], Cell] = {
         (cell.dataset, cell.model, cell.variant, cell.column): cell for cell in tables.cells if cell.own
     }
-    for cell in tables.cells:
-        if cell.source != "delta" or cell.column not in COSTS or cell.printed is None:
+    growths = {at(cell, "", "", "note", "", "").place: cell for cell in tables.cells if cell.source == "delta"}
+    for finding in found:
+        cell = growths.get(finding.place) if finding.kind == "delta" and finding.column in COSTS else None
+        if cell is None or cell.printed is None or counted is None:
+            yield finding
             continue
         keys: list[CostKey] = [(cell.dataset, cell.model, variant) for variant in ("original", cell.variant)]
-        if not all(key in counted and _agrees(own[*key, cell.column], counted[key]) for key in keys):
-            continue
-        old, new = (counted[key].of(cell.column) for key in keys)
-        growth = rounded(100 * (Fraction(new, old) - 1), cell.printed.decimals)
-        why = f"neither the printed numbers give it nor our unrounded counts, {new:,} against {old:,}"
-        finding = at(cell, "cost-delta", f"{growth:+f}%", "error", why, "likely: both counts equal what is printed")
-        if growth != cell.value and (finding.table, finding.row, finding.column) in suspects:
-            yield finding
+        if all(key in counted and _agrees(own[*key, cell.column], counted[key]) for key in keys):
+            old, new = (counted[key].of(cell.column) for key in keys)
+            growth = rounded(100 * (Fraction(new, old) - 1), cell.printed.decimals)
+            said = f"our counts, {new:,} against {old:,}, equal both to every printed digit and give {growth:+f}%"
+            finding = replace(finding, certainty=f"{finding.certainty}; {said}")
+        yield finding
 
 
 def count_costs(
@@ -145,3 +148,10 @@ def count_costs(
 
 def _agrees(cell: Cell, ours: Counted) -> bool:
     return cell.printed is not None and cell.printed.agrees(ours.of(cell.column))
+
+
+def _like(printed: Printed, count: int) -> str:
+    """Return a count with as many digits as a printed one, and with a power of ten like it."""
+    context = decimal.Context(prec=printed.digits, rounding=decimal.ROUND_HALF_UP)
+    mantissa, power = f"{context.create_decimal(count):.{printed.digits - 1}e}".split("e+")
+    return f"{mantissa}\u00d710^{power if len(power) == 1 else f'{{{power}}}'}"

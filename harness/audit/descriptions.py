@@ -9,6 +9,7 @@ from harness import models
 from harness.audit.classes import definition_of
 from harness.audit.finding import Finding, Severity, box
 from harness.published import Network, Prediction, Printed, Tables
+from harness.reports.notes import listing
 from harness.spec import MODALITIES, SPLITS, NonVerbal, Task
 
 __all__ = ["cases", "networks", "settings", "sizes", "sub_features"]
@@ -66,8 +67,7 @@ def sub_features(tables: Tables) -> Iterator[Finding]:
 def networks(tables: Tables) -> Iterator[Finding]:
     """Compare Table 3 with the registry, and its ticks with the result tables.
 
-    A model that a task is ticked for should have own rows on every data set of that task's tables, unless it learns
-    from labels per modality and the data set has none.
+    A tick speaks of a task: a model that has one should have own rows on any data set of that task's tables.
     """
     printed = {(cell.model, cell.task, cell.dataset) for cell in tables.cells if cell.own and cell.value is not None}
     ticks = {network.model: network for network in tables.networks}
@@ -84,28 +84,26 @@ def networks(tables: Tables) -> Iterator[Finding]:
                 why = "the model reads this modality with another network"
                 sure = "as sure as the harness's own description of the model"
                 yield Finding("network", 3, network.row, column, text, subnets[modality], "warning", why, sure)
-        yield from _ticks(network, "regression", printed, tables)
-        yield from _ticks(network, "classification", printed, tables)
+        yield from _ticks(network, "regression", printed)
+        yield from _ticks(network, "classification", printed)
     for model, task, dataset in sorted(printed):
         if model not in ticks:
             why = f"it has {task} results on {definition_of(dataset).title}"
             yield Finding("network", 3, model, "Model", "no row", "a row", "warning", why, "certain")
 
 
-def _ticks(network: Network, task: Task, printed: set[tuple[str, Task, str]], tables: Tables) -> Iterator[Finding]:
+def _ticks(network: Network, task: Task, printed: set[tuple[str, Task, str]]) -> Iterator[Finding]:
     """Compare one tick of a model with the tables of its task."""
     tick = network.regression if task == "regression" else network.classification
+    has = sorted(dataset for model, done, dataset in printed if (model, done) == (network.model, task))
     place = (3, network.row, task.capitalize())
-    for dataset in sorted({cell.dataset for cell in tables.cells if cell.task == task}):
-        definition = definition_of(dataset)
-        needless = models.entry(network.model).unimodal_labels and not definition.unimodal_labels
-        has = (network.model, task, dataset) in printed
-        if tick and not has and not needless:
-            why = f"ticked, but no {task} results on {definition.title} are printed"
-            yield Finding("network", *place, "\u2713", "results", "note", why, "certain of what is printed")
-        elif has and not tick:
-            why = f"not ticked, but {task} results on {definition.title} are printed"
-            yield Finding("network", *place, "\u2013", "\u2713", "warning", why, "certain")
+    if tick and not has:
+        why = f"ticked, but no {task} results are printed"
+        yield Finding("network", *place, "\u2713", "results", "note", why, "certain of what is printed")
+    elif has and not tick:
+        where = listing([definition_of(dataset).title for dataset in has])
+        why = f"not ticked, but {task} results on {where} are printed"
+        yield Finding("network", *place, "\u2013", "\u2713", "warning", why, "certain")
 
 
 def settings(tables: Tables) -> Iterator[Finding]:

@@ -14,7 +14,8 @@ __all__ = ["SEVERITIES", "Finding", "Rule", "Severity", "at", "box", "graded", "
 
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
-"""*error*: impossible or contradictory; *warning*: rounding, or merely unlikely; *note*: form."""
+"""*error*: impossible, or contradictory (also a label and its numbers); *warning*: rounding, or it rests on something
+that the paper does not state; *note*: form."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,11 @@ class Finding:
     why: str
     certainty: str
 
+    @property
+    def place(self) -> tuple[int, str, str]:
+        """Table, row and column."""
+        return self.table, self.row, self.column
+
     def as_dict(self) -> dict[str, str | int]:
         """All of it, ready for JSON."""
         return asdict(self)
@@ -67,8 +73,11 @@ def at(cell: Cell, kind: str, expected: object, severity: Severity, why: str, ce
 def graded(cell: Cell, certainty: str) -> tuple[Severity, str]:
     """Return how bad a broken bound is in this row, and how sure that is.
 
-    Numbers from a model's own paper may follow other definitions, so that a bound need not hold there.
+    Numbers from a model's own paper may follow other definitions, so that a bound need not hold there. Those from
+    MMSA's results page stand there already: copied as they are, they are no slip of this paper.
     """
+    if cell.source == "mmsa":
+        return "warning", f"{certainty}; the row is taken over from MMSA's results page and may be copied as it is"
     if cell.source == "paper":
         return "warning", f"{certainty}, unless the model's own paper defines its metrics otherwise"
     return "error", certainty

@@ -7,21 +7,17 @@ from collections.abc import Iterator
 from itertools import permutations, product
 
 import numpy as np
-from numpy.typing import NDArray
 
-from harness.audit.bounds import SLACK, rows_of
+from harness.audit.bounds import rows_of
 from harness.audit.classes import TEST_CLASSES
-from harness.audit.confusion import lower_hull
 from harness.audit.finding import Finding, at, graded
+from harness.audit.hulls import Floats, Hull, lower_hull, reach
 from harness.published import Tables
 
 __all__ = ["three_class_f1", "three_class_range"]
 
-Floats = NDArray[np.float64]
 Counts = tuple[int, int, int]
-Hull = tuple[Floats, Floats]
 
-_SLACK = float(SLACK) + 1e-9
 _CELLS, _ACROSS = 500, 120
 """Into how many cells the right answers are cut, of all classes and of one, when the upper bound is taken."""
 
@@ -75,13 +71,7 @@ def three_class_range(counts: Counts, accuracy: float) -> tuple[float, float]:
     accuracy : float
         As printed, as a share.
     """
-    near, far = np.clip([accuracy - _SLACK, accuracy + _SLACK], 0.0, 1.0)
-
-    def reach(hull: Hull) -> Floats:
-        x, y = hull
-        return np.concatenate([np.interp([near, far], x, y), y[(x >= near) & (x <= far)]])
-
-    return float(reach(_lower(counts)).min()) - _SLACK, float(reach(_upper(counts)).max()) + _SLACK
+    return reach(_lower(counts), _upper(counts), accuracy)
 
 
 @functools.cache

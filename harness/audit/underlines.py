@@ -22,11 +22,17 @@ class _Column:
     cells: Sequence[Cell]
 
     def second(self, *, variants_only: bool) -> tuple[Cell, ...]:
-        """Return the cells that hold the second-best value; several if they tie, none if all are equal."""
+        """Return the cells that may be called second best, none if all are equal.
+
+        They hold the second-best value or, behind those, tie for the best one, since then either can be put second.
+        """
         ranked = [cell for cell in self.cells if not (variants_only and cell.variant == "original")]
-        values = {cell.value for cell in ranked if cell.value is not None}
-        order: list[Decimal] = sorted(values, reverse=not _falls(self.cells[0]))
-        return tuple(cell for cell in ranked if len(order) > 1 and cell.value == order[1])
+        values = [cell.value for cell in ranked if cell.value is not None]
+        order: list[Decimal] = sorted(set(values), reverse=not _falls(self.cells[0]))
+        if len(order) < 2:
+            return ()
+        wanted = [order[1], order[0]] if values.count(order[0]) > 1 else [order[1]]
+        return tuple(cell for value in wanted for cell in ranked if cell.value == value)
 
 
 def underlines(tables: Tables) -> Iterator[Finding]:
@@ -47,7 +53,7 @@ def underlines(tables: Tables) -> Iterator[Finding]:
     basis = f"reading the ranks as over {reading}, which {fits} of the {marked} underlines fit"
     for column in columns:
         second = column.second(variants_only=_WAYS[reading])
-        named = " and ".join(f"{cell.printed.text} of {cell.row}" for cell in second if cell.printed) or "none"
+        named = " or ".join(f"{cell.printed.text} of {cell.row}" for cell in second if cell.printed) or "none"
         for cell in column.cells:
             if cell.underlined and cell not in second:
                 why = f"underlined, and not the second best in its block ({basis})"

@@ -31,7 +31,6 @@ ClaimKind = Literal[
     "polarity",
     "reproduction",
     "setting",
-    "setting-list",
     "sum",
     "top",
     "untold",
@@ -47,8 +46,7 @@ ClaimKind = Literal[
   near the rows that they took over);
 * about costs: *growth* (they grow), *advantage* (only the models named pay for the method);
 * about Tables 1, 2, 4 and 9: *count* (the places hold the values), *sum* (the values add up to the place), *order*
-  (of each pair of places the first holds more), *setting* and *setting-list* (the models, or just these, use
-  that data), *polarity* and *closer* (what the examples show);
+  (of each pair of places the first holds more), *setting* (the models use that data), *polarity* and *closer* (what the examples show);
 * *untold*: what no table can decide; ``reason`` says why.
 """
 
@@ -73,7 +71,6 @@ _NEEDS: Mapping[ClaimKind, tuple[str, ...]] = {
     "polarity": ("places",),
     "reproduction": _DELTAS,
     "setting": ("tables", "models", "places"),
-    "setting-list": ("tables", "models", "places"),
     "sum": ("places", "values"),
     "top": (*_DELTAS, "models", "metrics"),
     "untold": ("reason",),
@@ -195,7 +192,7 @@ def _check(claim: Claim) -> None:
         "datasets": (len(claim.against), len(claim.tables)),
         "order": (len(claim.places) % 2, 0),
         "limited": (len(claim.tables), 1),
-        **dict.fromkeys(("sum", "setting", "setting-list"), (len(claim.places), 1)),
+        **dict.fromkeys(("sum", "setting"), (len(claim.places), 1)),
     }
     found, wanted = lengths.get(claim.kind, (0, 0))
     if found != wanted:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 
 from harness.published import Case, Claim, Tables
@@ -10,6 +10,7 @@ from harness.reanalysis.deltas import Delta, Growth, deltas, growths, lower_is_b
 from harness.reanalysis.outcome import Judged, Support
 from harness.reanalysis.over_models import Material
 from harness.reanalysis.stated import look_up, parts, signed
+from harness.statistics import sign_test
 
 __all__ = ["advantage", "closer", "every", "growth", "order", "polarity", "reproduction", "stated", "untold"]
 
@@ -42,10 +43,12 @@ def stated(material: Material, claim: Claim) -> Judged:
 def every(material: Material, claim: Claim) -> Judged:
     """Judge that all of the cells improve.
 
-    One exception breaks it. *Partly supported*: still no model declines in more cells of a table than it improves in.
-    *Contradicted*: no more cells improve than decline. Else *not supported*. An unchanged number is no improvement.
-    "Significantly" is left aside here, as printed means cannot speak to it for a single model. MMSA's defective
-    columns are left out.
+    One exception breaks it. *Partly supported*: still more cells improve than decline, and so for every model in every
+    table, or as many.
+    *Contradicted*: a clear majority goes the other way, that is, more models decline in most of their cells than
+    improve, and a two-sided sign test over the models says so; cells are no rows for it, since those of a model go
+    together. Else *not supported*. An unchanged number is no improvement. "Significantly" is left aside here, as
+    printed means cannot speak to it for a single model. MMSA's defective columns are left out.
     """
     found = [
         delta
@@ -61,8 +64,9 @@ def every(material: Material, claim: Claim) -> Judged:
     falling = [f"{model} (Table {table})" for (model, table), count in balance.items() if count < 0]
     if not found:
         return Judged(claim, "cannot be told", (_ABSENT,), _NO_SPREAD)
-    support: Support = "supported" if not exceptions else "not supported" if falling else "partly supported"
-    if sum(balance.values()) <= 0:
+    rising = sum(balance.values()) > 0 and not falling
+    support: Support = "supported" if not exceptions else "partly supported" if rising else "not supported"
+    if _opposite(balance, material.alpha):
         support = "contradicted"
     declined = sum(delta.value < 0 for delta in found)
     improved, same = len(found) - len(exceptions), len(exceptions) - declined
@@ -173,6 +177,15 @@ def untold(material: Material, claim: Claim) -> Judged:  # noqa: ARG001 - all ju
 _FEW = "One model's scores on examples that the authors chose: they say nothing about the rest of the test split."
 
 
+def _opposite(balance: Mapping[tuple[str, int], int], alpha: float) -> bool:
+    """Whether models that decline in more cells than they improve in outnumber the others by more than chance."""
+    models: dict[str, int] = {}
+    for (model, _), count in balance.items():
+        models[model] = models.get(model, 0) + count
+    signs = [_sign(Decimal(count)) for count in models.values()]
+    return sum(signs) < 0 and sign_test(signs, alpha).p < alpha
+
+
 def _share(right: int, count: int) -> Support:
     if not count:
         return "cannot be told"
@@ -201,7 +214,8 @@ def _small(tables: Tables, found: Sequence[Delta]) -> Iterator[str]:
     accuracies = [one for one in found if one.cell.column.startswith("Acc-") and one.cell.dataset in step]
     small = sum(abs(one.value) < step[one.cell.dataset] for one in accuracies)
     if accuracies:
-        yield f"{small} of the {len(accuracies)} changes of an accuracy are smaller than one test utterance."
+        verb = "is" if small == 1 else "are"
+        yield f"{small} of the {len(accuracies)} changes of an accuracy {verb} smaller than one test utterance."
 
 
 def _gaps(tables: Tables, claim: Claim, table: int) -> Iterator[tuple[Decimal, Delta]]:

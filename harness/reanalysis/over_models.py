@@ -20,12 +20,15 @@ __all__ = ["Material", "datasets", "general", "limited", "lower"]
 _LABEL_UNITS = frozenset({"MAE"})
 """Metrics in units of the label, whose range differs between data sets: their differences do not compare."""
 
+_SEVERAL = 2
+"""Metrics in which a table must be better where a claim does not say in how many."""
+
 _OPPOSITE: dict[Side, Side] = {"better": "worse", "worse": "better", "open": "open", "untold": "untold"}
 _SAID: dict[Side, str] = {
     "better": "better",
     "worse": "worse",
     "open": "could be chance",
-    "untold": "too few rows to tell",
+    "untold": "too few models for so many tests",
 }
 
 
@@ -39,13 +42,14 @@ class Material:
 
 
 def general(material: Material, claim: Claim) -> Judged:
-    """Judge that a variant is better than its baseline over models; "typically", "significantly", "much greater".
+    """Judge that a variant is better than its baseline over models; "typically", "significantly", "several indicators".
 
-    Read as: the two-sided Wilcoxon test over the rows, after Holm, says better in more than half of the metrics that
-    have rows enough, and worse in none. *Partly supported*: better in some, and in more than worse. *Contradicted*:
-    worse in some, and in no fewer than better. *Not supported*: neither. *Cannot be told*: no metric has rows enough.
-    What "much" is, no test says: where two variants are compared, the evidence gives the ratio of their mean
-    improvements. MMSA's defective columns decide nothing.
+    Such words do not say in how many metrics. Read as: in every table that can tell, the two-sided Wilcoxon test over
+    the rows, after Holm, says better in several metrics, two at least (one if no more can tell), and worse in none.
+    *Partly supported*: better in some, and in more than worse. *Contradicted*: worse in some, and in no fewer than
+    better. *Not supported*: neither. *Cannot be told*: no metric has models enough for so many tests. What "much" is,
+    no test says: where two variants are compared, the evidence gives the ratio of their mean improvements. MMSA's
+    defective columns decide nothing.
     """
     return _over_models(material, claim, flipped=False)
 
@@ -56,22 +60,21 @@ def lower(material: Material, claim: Claim) -> Judged:
 
 
 def datasets(material: Material, claim: Claim) -> Judged:
-    """Judge that the same models improve more in one table than in another one.
+    """Judge that the same models improve more in one table than in another one, summed up as in `general`.
 
     Paired over the models that both tables have, metric by metric, Holm over the metrics of a pair of tables. Where
     one table prints has-0 / non-0, its has-0 is taken, since both then keep the neutral utterances. MAE is left out: it
     is in units of the label, and the labels have different ranges.
     """
-    sides: list[Side] = []
+    sides: list[list[Side]] = []
     evidence, numbers = [], []
     for table, other in zip(claim.tables, claim.against, strict=True):
         found = _claimed(material, claim, table)
         columns = _differences(found, _claimed(material, claim, other))
         units = {one.cell.column: "points" if one.cell.percent else "" for one in found}
         rows = adjust_rows([over_rows(list(column.values()), material.alpha) for column in columns.values()])
-        for metric, row in zip(columns, rows, strict=True):
-            which = side(row, material.alpha)
-            sides.append(which)
+        sides.append([side(row, material.alpha) for row in rows])
+        for metric, row, which in zip(columns, rows, sides[-1], strict=True):
             said = f"{_row(row, units[metric], 'improve more')}: {_SAID[which]}"
             evidence.append(f"Table {table} less Table {other}, {metric}: {said}.")
         numbers += [_bearing(f"Tables {table} and {other}", rows)]
@@ -122,27 +125,27 @@ def _over_models(material: Material, claim: Claim, *, flipped: bool) -> Judged:
         if not claim.metrics or effect.metric in claim.metrics
     ]
     chosen = [effect for effect in found if not effect.defect]
-    sides = [side(effect.rows, material.alpha) for effect in chosen]
     evidence = [*_figures(material, chosen), *_at_once(material, chosen), *_against_original(material, chosen)]
     if len(chosen) < len(found):
         evidence.append(f"{len(found) - len(chosen)} columns with MMSA's defect are left out.")
     tables: dict[str, list[OverRows]] = {}
     for effect in chosen:
         tables.setdefault(f"Table {effect.table}", []).append(effect.rows)
+    sides = [[side(row, material.alpha) for row in rows] for rows in tables.values()]
     strength = [*(_bearing(name, rows) for name, rows in tables.items()), _MEANS]
-    support = _support([_OPPOSITE[one] for one in sides] if flipped else sides)
+    support = _support([[_OPPOSITE[one] for one in table] for table in sides] if flipped else sides)
     return Judged(claim, support, tuple(evidence), " ".join(strength))
 
 
-def _support(sides: Sequence[Side]) -> Support:
-    """Sum tests up, where better is what is claimed."""
-    able = [one for one in sides if one != "untold"]
-    better, worse = able.count("better"), able.count("worse")
+def _support(tables: Sequence[Sequence[Side]]) -> Support:
+    """Sum the tests of each table up, where better is what is claimed."""
+    able = [told for table in tables if (told := [one for one in table if one != "untold"])]
+    better, worse = (sum(table.count(which) for table in able) for which in ("better", "worse"))
     if not able:
         return "cannot be told"
     if worse >= max(better, 1):
         return "contradicted"
-    if better and not worse and better > len(able) / 2:
+    if not worse and all(table.count("better") >= min(_SEVERAL, len(table)) for table in able):
         return "supported"
     return "partly supported" if better else "not supported"
 
@@ -164,7 +167,7 @@ def _total(summary: Summary) -> str:
     cells = summary.improved + summary.declined + summary.unchanged
     better = f"better after Holm in {', '.join(summary.better) or 'no metric'}"
     worse = f", worse in {', '.join(summary.worse)}" if summary.worse else ""
-    untold = f", too few rows for {', '.join(summary.untold)}" if summary.untold else ""
+    untold = f"; too few models for so many tests in {', '.join(summary.untold)}" if summary.untold else ""
     counts = f"{summary.improved} of {cells} cells improve, {summary.declined} decline"
     return f"Table {summary.table}: {counts}; {better}{worse}{untold}."
 
@@ -248,7 +251,8 @@ def _mean(rows: OverRows, unit: str) -> str:
 
 def _bearing(name: str, rows: Sequence[OverRows]) -> str:
     """Say how small a p the rows could reach."""
-    floors = [row.wilcoxon.floor * max(row.wilcoxon.family, 1) for row in rows]
+    tests = [row.wilcoxon for row in rows]
+    floors = [test.floor if test.reach is None else test.reach for test in tests]
     models = max((row.mean.n for row in rows), default=0)
     if not floors:
         return f"{name}: no rows."

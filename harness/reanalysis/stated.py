@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+import pandas as pd
+
 from harness.published import COSTS, Cell, Claim, ClaimKind, Tables
 from harness.reanalysis.deltas import Delta, deltas, lower_is_better
 
@@ -141,19 +143,31 @@ def _exceed(tables: Tables, claim: Claim) -> Iterator[Part]:
 
 
 def _best(tables: Tables, claim: Claim) -> Iterator[Part]:
-    """Compare the model with the best value among the own rows of its variant, metric by metric; ties are best."""
+    """Compare the model with the best mean rank over the metrics, among the own rows of its variant that have all.
+
+    Overall is not in every metric, and scores of several metrics have no common unit but their ranks.
+    """
     for table in claim.tables:
         columns: dict[str, list[Cell]] = {}
         for cell in tables.table(table):
             if cell.own and cell.variant == claim.variant and cell.value is not None and cell.column not in COSTS:
                 columns.setdefault(cell.metric, []).append(cell)
-        for metric, column in columns.items():
-            choose = min if lower_is_better(column[0]) else max
-            best = choose(cell.value for cell in column if cell.value is not None)
-            leaders = [cell for cell in column if cell.value == best]
-            agrees = any(cell.model in claim.models for cell in leaders)
-            found = f"{' and '.join(cell.model for cell in leaders)} with {best}"
-            yield Part(table, leaders[0].row, metric, ", ".join(claim.models), found, agrees)
+        rows = {cell.model: cell.row for column in columns.values() for cell in column}
+        better = {
+            metric: {cell.model: float(cell.value or 0) * (-1 if lower_is_better(cell) else 1) for cell in column}
+            for metric, column in columns.items()
+        }
+        ranks = pd.DataFrame(better, index=list(rows)).dropna().rank(ascending=False)
+        if ranks.empty:
+            continue
+        means = ranks.mean(axis=1).sort_values(kind="stable")
+        leaders = [model for model in means.index if means[model] == means.iloc[0]]
+        stated, found = (_named(models, means) for models in (claim.models, leaders))
+        first = "; ".join(
+            f"{metric} {' and '.join(ranks.index[column == column.min()])}" for metric, column in ranks.items()
+        )
+        agrees = set(leaders) == set(claim.models)
+        yield Part(table, rows[leaders[0]], "mean rank", stated, found, agrees, f"Best by metric: {first}.")
 
 
 def _count(tables: Tables, claim: Claim) -> Iterator[Part]:
@@ -171,7 +185,7 @@ def _sum(tables: Tables, claim: Claim) -> Iterator[Part]:
 
 
 def _setting(tables: Tables, claim: Claim) -> Iterator[Part]:
-    """Compare the models with the data setting that each has; for a list, those left out as well."""
+    """Compare the models with the data setting that each has; a list need not name every model that has it."""
     (setting,) = claim.places
     for table in claim.tables:
         rows = {cell.model: cell for cell in reversed(tables.table(table)) if cell.own and cell.setting}
@@ -179,11 +193,6 @@ def _setting(tables: Tables, claim: Claim) -> Iterator[Part]:
             found = rows[model].setting if model in rows else None
             row = rows[model].row if model in rows else model
             yield Part(table, row, "Data Setting", setting, found or "nothing", agrees=found == setting)
-        if claim.kind == "setting-list":
-            missing = [cell for cell in reversed(rows.values()) if cell.setting == setting]
-            for cell in (cell for cell in missing if cell.model not in claim.models):
-                stated, found = f"{', '.join(claim.models)} {setting}", f"{cell.model} {setting} too"
-                yield Part(table, cell.row, "Data Setting", stated, found, agrees=False)
 
 
 STATED: Mapping[ClaimKind, Callable[[Tables, Claim], Iterator[Part]]] = {
@@ -195,9 +204,13 @@ STATED: Mapping[ClaimKind, Callable[[Tables, Claim], Iterator[Part]]] = {
     "exceed": _exceed,
     "best": _best,
     "setting": _setting,
-    "setting-list": _setting,
 }
 """The kinds of claim that tables decide digit by digit or rank by rank."""
+
+
+def _named(models: Sequence[str], means: pd.Series[float]) -> str:
+    """Return models with their mean ranks."""
+    return " and ".join(f"{model} {means[model]:.2f}" if model in means else model for model in models)
 
 
 def _label(tables: Tables, claim: Claim, model: str) -> str:

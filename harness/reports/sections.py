@@ -57,8 +57,8 @@ def _over(table: Table, rows: Sequence[dict[str, Any]], alpha: float) -> Section
                 "beside the smallest value that so many models allow. Holm p and Benjamini-Hochberg's q: within the "
                 "family of all metrics of a contrast on this data set and task, shown here or not; metrics that are "
                 f"one on this data count once. Verdict: from Holm p at {alpha:g}; cannot tell where so few models "
-                "could not have been told apart from chance in this family, whatever they had done. Sign p: do more models "
-                "gain than lose? Not adjusted. Accuracies and F1 in percent."
+                "could not have been told apart from chance in this family, whatever they had done. Sign p: do more "
+                "models gain than lose? Not adjusted. Accuracies and F1 in percent."
             ),
             synthetic=table.synthetic,
             first="Contrast",

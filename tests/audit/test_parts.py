@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from harness.audit.classes import TEST_CLASSES, definition_of
-from harness.audit.confusion import f1_range
+from harness.audit.costs import Counted, printed_costs
 from harness.audit.finding import rounded
 from harness.audit.seeds import printable
+from harness.audit.two_classes import f1_range
 from harness.metrics import weighted_f1
+from harness.published import load
 
 SLACK = 1.1e-4
 
@@ -69,3 +71,23 @@ def test_class_counts_add_up_to_the_test_splits() -> None:
 
 def test_halves_are_rounded_away_from_zero() -> None:
     assert [str(rounded(Fraction(n, 200), 2)) for n in (1, -1, 3, -3, 2)] == ["0.01", "-0.01", "0.02", "-0.02", "0.01"]
+
+
+@pytest.mark.parametrize(
+    ("text", "count", "wanted"),
+    [
+        ("2.11×10^9", 2_115_543_040, "2.12×10^9"),
+        ("1.36×10^{11}", 136_529_967_616, "1.37×10^{11}"),
+        ("9.98×10^9", 9_996_000_000, "1.00×10^{10}"),
+    ],
+)
+def test_a_count_is_written_like_the_printed_one(text: str, count: int, wanted: str) -> None:
+    key = ("mosei", "TFN", "fg")
+    tables = load().reprinted(4, ("TFN", "fg", "reproduction"), "FLOPs", text)
+    (params,) = [
+        c.value for c in tables.cells if c.own and c.table == 4 and c.row == "#TFN-fg" and c.column == "Params"
+    ]
+    assert params is not None
+    (finding,) = printed_costs(tables, {key: Counted(int(params), count, {})})
+    assert (finding.printed, finding.expected) == (text, wanted)
+    assert f"{count:,}" in finding.why

@@ -90,7 +90,7 @@ def test_both_bounds_are_sharper_than_those_for_any_classes() -> None:
 def test_nothing_is_found_in_the_paper_and_a_planted_score_is() -> None:
     assert list(three_class_f1(load())) == []
     for text in ("75.00", "45.00"):  # within the bounds for any classes, 43.07 to 79.27
-        after = load().reprinted(7, ("LMF", "original", "mmsa"), "F1-3", text)
+        after = load().reprinted(7, ("LMF", "original", "reproduction"), "F1-3", text)
         (finding,) = three_class_f1(after)
-        assert (finding.kind, finding.table, finding.row, finding.column) == ("f1-balance", 7, "LMF*", "F1-3")
+        assert (finding.kind, finding.table, finding.row, finding.column) == ("f1-balance", 7, "#LMF", "F1-3")
         assert finding.severity == "error"

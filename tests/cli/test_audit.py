@@ -28,7 +28,7 @@ def test_json_is_a_list_of_findings_and_nothing_else() -> None:
         assert 1 <= row["table"] <= 9
         assert row["severity"] in ("error", "warning", "note")
         assert all(isinstance(row[name], str) and row[name] for name in FIELDS if name != "table")
-    assert "6 error(s), 4 warning(s), 19 note(s)" in answer.err
+    assert "4 error(s), 4 warning(s), 15 note(s)" in answer.err
     assert "the printed costs were not compared with ours (--no-costs)" in answer.err
 
 

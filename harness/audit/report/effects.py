@@ -112,7 +112,7 @@ def _sentence(summary: Summary, effects: Sequence[Effect]) -> str:
     same = f", {summary.unchanged} unchanged" if summary.unchanged else ""
     said = f"better in {listing(summary.better)}" if summary.better else "better in no metric"
     said += f", worse in {listing(summary.worse)}" if summary.worse else ""
-    few = f" In {listing(summary.untold)} too few rows differ for the tests to show anything." if summary.untold else ""
+    few = f" In {listing(summary.untold)}: too few models for so many tests to show anything." if summary.untold else ""
     return (
         f"{contrast_name(summary)}, over {models}: {summary.improved} of {cells} cells improved, {summary.declined} "
         f"declined{same}; by the tests over models {said}.{few}"
@@ -134,8 +134,8 @@ def _sheet(effects: Sequence[Effect], title: str, alpha: float) -> Sheet:
             "percentage points, MAE and Corr in their own units. Wilcoxon p: exact signed-rank test, beside the "
             "smallest value that so many models allow (floor). Holm p and Benjamini-Hochberg's q: adjusted within a "
             f"family ({'; '.join(families)}). Sign p: do more models gain than lose? Not adjusted. The verdict comes "
-            f"from Holm p at {alpha:g}, and is that nothing can be told where the floor times the family is not "
-            f"below it.{defect}"
+            f"from Holm p at {alpha:g}, and is that nothing can be told where even models that all agree could not "
+            f"have been rejected within the family.{defect}"
         ),
         synthetic=False,
         first="Contrast",

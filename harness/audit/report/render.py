@@ -35,9 +35,13 @@ __all__ = ["render_audit"]
 _TEMPLATES = Path(__file__).parents[1] / "templates"
 _MEANING = {
     "error": (
-        "An error is impossible or contradictory: at least one of the numbers concerned cannot be right as printed."
+        "An error is impossible or contradictory: of the numbers concerned, or of a number and its label, at least one "
+        "cannot be right as printed."
     ),
-    "warning": "A warning does not follow from what is printed, but rounding could explain it or the ground is weaker.",
+    "warning": (
+        "A warning does not follow from what is printed, but rounding could explain it, it rests on something that the "
+        "paper does not state, or it is copied from elsewhere."
+    ),
     "note": "A note is about form, such as a missing sign or mark; no value is in question.",
 }
 _SUPPORT_CLASSES = {"supported": "yes", "partly supported": "part", "not supported": "no", "contradicted": "no"}
@@ -179,11 +183,12 @@ def _assumptions(alpha: float) -> Iterator[str]:
         )
     yield (
         f"Own rows and those taken over from MMSA are means over {SEEDS} seeds, each rounded to four digits first, as "
-        "MMSA computes them. The paper does not state the number of seeds."
+        "MMSA computes them. The paper does not state the number of seeds, so what rests on it is a warning."
     )
     yield (
         "Metrics are what MMSA and Section 4.1.5 define. Rows taken over from a model's own paper may follow other "
-        "definitions, so a bound that fails there is a warning at most."
+        "definitions, and those from MMSA's results page may be copied as they are, so a bound that fails in either is "
+        "a warning."
     )
     yield (
         "The tables were typed in from the paper's text. Bold type did not survive its extraction, and underlines in "

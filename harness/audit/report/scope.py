@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from harness.audit.balance import definitions, halves, neutral_answers
 from harness.audit.bounds import F1_OF, f1_and_accuracy, nested_accuracies, ranges, rows_of
 from harness.audit.confusion import confusions
-from harness.audit.costs import CostKey, Counted, cost_order, counted_growth, printed_costs
+from harness.audit.costs import CostKey, Counted, cost_order, printed_costs, with_counts
 from harness.audit.deltas import deltas, plus_signs
 from harness.audit.descriptions import cases, networks, settings, sizes, sub_features
 from harness.audit.distances import mae_and_accuracies
@@ -57,11 +57,10 @@ class Checked:
 def checked(
     tables: Tables, rules: Sequence[Rule], costs: Mapping[CostKey, Counted] | None = None
 ) -> tuple[Checked, ...]:
-    """Run every rule by itself and say what it covers; with costs also the two rules that need them."""
-    found = [_checked(rule, tables, list(rule(tables))) for rule in rules]
+    """Run every rule by itself and say what it covers; with costs also the rule that needs them."""
+    found = [_checked(rule, tables, list(with_counts(rule(tables), tables, costs))) for rule in rules]
     if costs is not None:
         found.append(_checked(printed_costs, tables, list(printed_costs(tables, costs))))
-        found.append(_checked(counted_growth, tables, list(counted_growth(tables, costs))))
     return tuple(found)
 
 
@@ -191,10 +190,6 @@ def _own_costs(tables: Tables) -> Iterator[Cell]:
     return (cell for cell in tables.cells if cell.own and cell.column in COSTS)
 
 
-def _cost_growth(tables: Tables) -> Iterator[Cell]:
-    return (cell for cell in tables.cells if cell.source == "delta" and cell.column in COSTS)
-
-
 def _ablation(tables: Tables) -> Iterator[Cell]:
     return iter(tables.table(8))
 
@@ -223,7 +218,6 @@ _COVERS: Mapping[Callable[..., object], Covers] = {
     cost_order: _grown,
     underlines: _ablation,
     printed_costs: _own_costs,
-    counted_growth: _cost_growth,
 }
 _ELSE: Mapping[Callable[..., object], str] = {
     sizes: "all of Table 1",
