@@ -46,7 +46,8 @@ ClaimKind = Literal[
   near the rows that they took over);
 * about costs: *growth* (they grow), *advantage* (only the models named pay for the method);
 * about Tables 1, 2, 4 and 9: *count* (the places hold the values), *sum* (the values add up to the place), *order*
-  (of each pair of places the first holds more), *setting* (the models use that data), *polarity* and *closer* (what the examples show);
+  (of each pair of places the first holds more), *setting* (the models use that data), *polarity* and *closer* (what
+  the examples show);
 * *untold*: what no table can decide; ``reason`` says why.
 """
 
