@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.arguments import positive
 from harness.metrics import compute
 from harness.statistics import two_level_bootstraps
 from harness.tallies import tallies
@@ -107,11 +108,11 @@ def as_table(timing: Timing) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bootstrap", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--comparisons", type=int, default=21)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--utterances", type=int, default=4659)
-    parser.add_argument("--resamples", type=int, default=10_000)
-    parser.add_argument("--loop-resamples", type=int, default=20, help="resamples of the loop, on one comparison")
+    parser.add_argument("--comparisons", type=positive, default=21)
+    parser.add_argument("--seeds", type=positive, default=5)
+    parser.add_argument("--utterances", type=positive, default=4659)
+    parser.add_argument("--resamples", type=positive, default=10_000)
+    parser.add_argument("--loop-resamples", type=positive, default=20, help="resamples of the loop, on one comparison")
     asked = parser.parse_args(arguments)
     print(as_table(measure(asked.comparisons, asked.seeds, asked.utterances, asked.resamples, asked.loop_resamples)))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

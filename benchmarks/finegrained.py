@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from benchmarks.arguments import positive
 from harness import models
 from harness.data import Split
 from harness.data.batching import Batch, Batches
@@ -199,8 +200,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.finegrained", description="What a -fg step costs.")
     parser.add_argument("--models", nargs="+", choices=models.names(), default=models.names())
     parser.add_argument("--datasets", nargs="+", default=("sims", "mosei"), help="shipped definitions' names, or files")
-    parser.add_argument("--steps", type=_positive, default=5, help="timed steps of each side")
-    parser.add_argument("--threads", type=_positive, default=1)
+    parser.add_argument("--steps", type=positive, default=5, help="timed steps of each side")
+    parser.add_argument("--threads", type=positive, default=1)
     parser.add_argument(
         "--encoder",
         choices=ENCODERS,
@@ -208,13 +209,6 @@ def _parser() -> argparse.ArgumentParser:
         help="random text encoder of the models that have one; 'base' is what users train, and takes seconds a step",
     )
     return parser
-
-
-def _positive(value: str) -> int:
-    number = int(value)
-    if number < 1:
-        raise argparse.ArgumentTypeError("at least 1")
-    return number
 
 
 if __name__ == "__main__":

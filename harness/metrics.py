@@ -28,6 +28,7 @@ __all__ = [
     "Reduction",
     "all_metrics",
     "compute",
+    "definition",
     "metrics_for",
     "reductions",
     "weighted_f1",
@@ -97,6 +98,9 @@ _CLASSIFICATION = (
     _metric("Acc-3", "argmax:0,1,2"),
     _metric("F1-3", "avg:weighted|argmax:0,1,2"),
 )
+_BY_NAME = {
+    metric.name: metric for metrics in (_MOSEI_REGRESSION, _SIMS_REGRESSION, _CLASSIFICATION) for metric in metrics
+}
 _NOT_IN_MMSA = frozenset({"Acc-2/non-0/corrected", "F1/non-0/corrected"})
 _ROUNDED_BY_NUMPY: dict[tuple[Task, Convention], frozenset[str]] = {
     ("regression", "mosei"): frozenset({"Acc-3", "Acc-5", "Acc-7"}),
@@ -114,8 +118,12 @@ def metrics_for(task: Task, convention: Convention) -> tuple[Metric, ...]:
 
 def all_metrics() -> tuple[str, ...]:
     """Return every metric name that exists under any task and convention."""
-    names = (m.name for metrics in (_MOSEI_REGRESSION, _SIMS_REGRESSION, _CLASSIFICATION) for m in metrics)
-    return tuple(dict.fromkeys(names))
+    return tuple(_BY_NAME)
+
+
+def definition(name: str) -> Metric | None:
+    """Return a metric of that name: unit and direction are the same under every task and convention."""
+    return _BY_NAME.get(name)
 
 
 @dataclass(frozen=True, eq=False)

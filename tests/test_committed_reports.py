@@ -31,7 +31,9 @@ def test_the_audit_holds_todays_reanalysis() -> None:
 
     tables = load()
     wanted = [(str(one.table), one.metric, f"{one.rows.wilcoxon.adjusted:.6g}") for one in effects(tables)]
-    assert [(row["table"], row["metric"], f"{float(row['holm_p']):.6g}") for row in read("effects.csv")] == wanted, AGAIN
+    assert [(row["table"], row["metric"], f"{float(row['holm_p']):.6g}") for row in read("effects.csv")] == wanted, (
+        AGAIN
+    )
     supports = [(one.claim.id, one.support) for one in judge(tables)]
     assert [(row["id"], row["support"]) for row in read("claims.csv")] == supports, AGAIN
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks.arguments import positive
 from benchmarks.calibration.figures import COMMITTED, as_text, broken, measure
 from benchmarks.calibration.plan import FULL, QUICK
 from benchmarks.calibration.table import as_tables
@@ -50,21 +51,14 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks.calibration", description="Do verdicts and intervals keep their error rates?"
     )
     parser.add_argument("--quick", action="store_true", help="few repetitions: shows that it works, measures nothing")
-    parser.add_argument("--repetitions", type=_positive, help="tables, test sets and studies of every setting")
-    parser.add_argument("--workers", type=_positive, default=2, help="processes (2); they change no figure")
+    parser.add_argument("--repetitions", type=positive, help="tables, test sets and studies of every setting")
+    parser.add_argument("--workers", type=positive, default=2, help="processes (2); they change no figure")
     parser.add_argument("--out", type=Path, help="where the figures are written as JSON")
     parser.add_argument(
         "--page", type=Path, metavar="REPORTS", help="simulate nothing: render the page that shows what was written"
     )
     parser.add_argument("--write", action="store_true", help="write them to where the reports read them")
     return parser
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("at least 1")
-    return number
 
 
 if __name__ == "__main__":

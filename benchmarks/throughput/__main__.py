@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from benchmarks.arguments import positive
 from benchmarks.throughput.children import ChildError
 from benchmarks.throughput.report import PARTS, measure
 from benchmarks.throughput.runs import MismatchError
@@ -46,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="tiny sizes: shows that it works, measures nothing")
     parser.add_argument("--format", choices=("table", "json"), default="table")
     parser.add_argument("--parts", type=_parts, default=PARTS, help=f"some of {','.join(PARTS)}")
-    parser.add_argument("--repetitions", type=_positive, help="of the timed runs")
+    parser.add_argument("--repetitions", type=positive, help="of the timed runs")
     parser.add_argument("--work", type=Path, help="where a folder for about 3 GB is made (the system's temporary one)")
     return parser
 
@@ -56,13 +57,6 @@ def _parts(text: str) -> tuple[str, ...]:
     if set(chosen) - set(PARTS):
         raise argparse.ArgumentTypeError(f"name some of {','.join(PARTS)}")
     return chosen
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("at least 1")
-    return number
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pandas as pd
@@ -10,9 +12,11 @@ from harness.comparison.intervals import INTERVAL, RESAMPLES, intervals
 from harness.comparison.items import SECOND, second_level
 from harness.comparison.models import Ranking, over_models, rankings
 from harness.comparison.pairs import Contrast
-from harness.comparison.printed import against_paper
+from harness.comparison.printed import MARGINS, against_paper
 from harness.comparison.seeds import CONTRAST_KEY, contrasts
+from harness.metrics import definition
 from harness.results import CELL, Results, summarise
+from harness.statistics import seeds_needed
 
 __all__ = ["Comparison", "compare"]
 
@@ -29,7 +33,8 @@ class Comparison:
         `harness.results.summarise`, with the interval of every mean (`harness.comparison.intervals.INTERVAL`).
     contrasts : DataFrame
         First level, over seeds: `harness.comparison.contrasts`. Its t interval is in ``t_low`` and ``t_high``; ``low``
-        and ``high`` are the two-level interval, by the method that ``method`` names.
+        and ``high`` are the two-level interval, by the method that ``method`` names. ``needed``: the seeds that find a
+        true delta of `harness.comparison.MARGINS` with power 0.8 at the spread seen, before any adjustment.
     models : DataFrame
         `harness.comparison.over_models`.
     rankings : tuple of Ranking
@@ -87,7 +92,7 @@ def compare(
     )
     return Comparison(
         cells=averaged.merge(cells, on=[*CELL, "metric"], how="left"),
-        contrasts=joined.drop(columns="shown"),
+        contrasts=joined.drop(columns="shown").assign(needed=[_needed(*row, alpha) for row in _spreads(first)]),
         models=over_models(first, alpha),
         rankings=rankings(averaged, results.values, alpha),
         printed=against_paper(results.values, alpha),
@@ -95,6 +100,18 @@ def compare(
         alpha=alpha,
         resamples=resamples,
     )
+
+
+def _spreads(first: pd.DataFrame) -> Iterator[tuple[str, float]]:
+    return zip(first["metric"].astype(str), first["sd"].astype(float), strict=True)
+
+
+def _needed(metric: str, sd: float, alpha: float) -> float:
+    """Return how many seeds a delta that counts asks for; NaN where no spread was seen."""
+    defined = definition(metric)
+    if defined is None or not sd > 0:
+        return math.nan
+    return float(seeds_needed(MARGINS[defined.percent] / sd, alpha))
 
 
 def _second(results: Results, asked: Contrast, first: pd.DataFrame, alpha: float, resamples: int) -> pd.DataFrame:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from harness.plan import Plan
+    from harness.plan import Cell, Plan
     from harness.spec import Task
 
 __all__ = ["Place", "grid", "in_units", "lines_of", "listing", "places", "signed", "unit_of"]
@@ -27,28 +27,18 @@ __all__ = ["Place", "grid", "in_units", "lines_of", "listing", "places", "signed
 class Place:
     """A data set and task, with the metrics that the report of the suite shows.
 
-    ``settings`` says that some model is there in more than one data setting, which its name must then tell.
+    ``heading`` and ``slug`` are those of its table, the latter made fit for ids; ``settings`` says that some model is
+    there in more than one data setting, which its name must then tell.
     """
 
     dataset: str
-    title: str
+    heading: str
+    slug: str
     task: Task
     synthetic: bool
     metrics: tuple[Metric, ...]
     settings: bool
     baseline: str
-
-    @property
-    def slug(self) -> str:
-        """The name of its table's files, made fit for ids."""
-        prefix = "synthetic-" if self.synthetic and "synthetic" not in self.dataset else ""
-        return slug(f"{prefix}{self.dataset}-{self.task}")
-
-    @property
-    def heading(self) -> str:
-        """Title and task, with the word synthetic where the data is and the title does not say so."""
-        named = self.synthetic and "synthetic" not in self.title.lower()
-        return f"{self.title}{' (synthetic data)' if named else ''}, {self.task}"
 
     @property
     def warning(self) -> str:
@@ -74,22 +64,20 @@ class Place:
 def places(plan: Plan) -> Iterator[Place]:
     """Yield the places of a plan, in its order."""
     report = plan.suite.report
-    settings: dict[tuple[str, Task], dict[str, set[str]]] = {}
-    datasets = {}
+    by_table: dict[tuple[str, Task], list[Cell]] = {}
     for cell in plan.cells:
-        here = settings.setdefault((cell.dataset.name, cell.task), {})
-        here.setdefault(cell.model, set()).add(cell.setting)
-        datasets[cell.dataset.name] = cell.dataset
-    for (name, task), models in settings.items():
-        data = datasets[name]
-        shown = metrics_for(task, data.convention)
+        by_table.setdefault((cell.dataset.name, cell.task), []).append(cell)
+    for cells in by_table.values():
+        first = cells[0]
+        shown = metrics_for(first.task, first.dataset.convention)
         yield Place(
-            dataset=name,
-            title=data.title,
-            task=task,
-            synthetic=data.synthetic is not None,
+            dataset=first.dataset.name,
+            heading=first.heading,
+            slug=slug(first.slug),
+            task=first.task,
+            synthetic=first.dataset.synthetic is not None,
             metrics=tuple(one for one in shown if report.metrics is None or one.name in report.metrics),
-            settings=any(len(found) > 1 for found in models.values()),
+            settings=len({(cell.model, cell.setting) for cell in cells}) > len({cell.model for cell in cells}),
             baseline=report.baseline,
         )
 

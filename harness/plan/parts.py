@@ -52,6 +52,20 @@ class Cell:
     runs: tuple[RunSpec, ...]
     skipped: str = ""
 
+    @property
+    def heading(self) -> str:
+        """What its table is called: title and task, with the word synthetic where the data is."""
+        title = self.dataset.title
+        named = self.dataset.synthetic is not None and "synthetic" not in title.lower()
+        return f"{title}{' (synthetic data)' if named else ''}, {self.task}"
+
+    @property
+    def slug(self) -> str:
+        """What the files of its table are called, with the word synthetic where the data is."""
+        name = self.dataset.name
+        named = self.dataset.synthetic is not None and "synthetic" not in name
+        return f"{'synthetic-' if named else ''}{name}-{self.task}"
+
 
 @dataclass(frozen=True)
 class Plan:

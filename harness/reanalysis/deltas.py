@@ -6,21 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from typing import get_args
 
-from harness.metrics import metrics_for
+from harness.metrics import definition
 from harness.published import COSTS, Cell, Tables
-from harness.spec import Convention, Task, Variant
+from harness.spec import Variant
 
 __all__ = ["Delta", "Growth", "deltas", "growths", "is_defect", "lower_is_better"]
-
-_DEFINED = {
-    metric.name: metric
-    for task in get_args(Task)
-    for convention in get_args(Convention)
-    for metric in metrics_for(task, convention)
-}
-"""By name; two conventions do not disagree on which way is better."""
 
 
 @dataclass(frozen=True)
@@ -90,13 +81,13 @@ def growths(tables: Tables, table: int) -> tuple[Growth, ...]:
 
 def lower_is_better(cell: Cell) -> bool:
     """Whether a smaller number is an improvement; not of what `harness.metrics` does not know."""
-    metric = _DEFINED.get(cell.metric)
+    metric = definition(cell.metric)
     return metric is not None and not metric.higher_is_better
 
 
 def is_defect(cell: Cell) -> bool:
     """Whether the metric is one of those whose MMSA value `harness.metrics` corrects."""
-    return cell.task == "classification" and f"{cell.metric}/corrected" in _DEFINED
+    return cell.task == "classification" and definition(f"{cell.metric}/corrected") is not None
 
 
 def _pairs(tables: Tables, table: int, variant: Variant, baseline: Variant) -> Iterator[tuple[Cell, Cell]]:

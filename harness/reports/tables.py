@@ -85,6 +85,7 @@ class Table:
     """
 
     slug: str
+    heading: str
     dataset: str
     title: str
     task: str
@@ -106,12 +107,6 @@ class Table:
     def labels(self) -> dict[str, str]:
         """What the metrics are called outside the table, where no header says that one has a correction."""
         return {column.metric.name: f"{column.metric.name}{'‡' if column.defect else ''}" for column in self.columns}
-
-    @property
-    def heading(self) -> str:
-        """Title and task, with the word synthetic where the data is and the title does not say so."""
-        named = self.synthetic and "synthetic" not in self.title.lower()
-        return f"{self.title}{' (synthetic data)' if named else ''}, {self.task}"
 
     @property
     def groups(self) -> list[tuple[str, str, int, bool]]:
@@ -143,15 +138,14 @@ def _table(cells: list[Cell], plan: Plan, compared: Comparison) -> Table:
         for frame in (compared.cells, compared.contrasts, compared.items)
     )
     blocks = _blocks(cells, columns, summary, contrast, plan)
-    synthetic = data.synthetic is not None
-    prefix = "synthetic-" if synthetic and "synthetic" not in data.name else ""
-    slug = f"{prefix}{data.name}-{task}"
+    slug = cells[0].slug
     return Table(
         slug=slug,
+        heading=cells[0].heading,
         dataset=data.name,
         title=data.title,
         task=task,
-        synthetic=synthetic,
+        synthetic=data.synthetic is not None,
         columns=columns,
         blocks=blocks,
         notes=tuple(notes_for(cells, plan, [(c.metric, c.defect) for c in columns], summary, contrast, slug)),
