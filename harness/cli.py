@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from harness import __version__, audit_command, compare_command, cost_command, data_commands, workflow
+from harness import __version__, audit_command, cost_command, data_commands, workflow
 from harness.data import Finding
 from harness.display import Format, RunDisplay, err, print_error, print_rows, seconds_text
 from harness.errors import HarnessError, InputError
@@ -296,6 +296,9 @@ def _compare(
     how: FormatOption = Format.table,
 ) -> None:
     """Test differences between variants or models of a suite, over seeds, models and test utterances."""
+    # Imports pandas and scipy, a second that the other commands need not wait for.
+    from harness import compare_command
+
     folders = Folders.resolve(data_dir, runs_dir, None, cache_dir)
     pick = _selection(models, None, seeds, datasets)
     chosen = compare_command.parse_levels(_split(levels, "--level"), how)

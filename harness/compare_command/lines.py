@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from harness.metrics import Metric
+from harness.comparison import SAME_RUNS, Comparison, cell_name
+from harness.metrics import Metric, definition
+from harness.reports.details import records
+from harness.reports.numbers import between, p_value, plain, ratio, signed
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from harness.comparison import Comparison
-
-__all__ = ["SAME", "item_lines", "model_lines", "paper_lines", "rank_line", "records", "seed_lines"]
-
-SAME = "the same runs"
-"""The note of a comparison of two names of one run."""
-
-
-def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the rows of a frame by column."""
-    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+__all__ = ["item_lines", "model_lines", "paper_lines", "rank_line", "seed_lines"]
 
 
 def _place(row: Mapping[str, Any]) -> dict[str, object]:
     return {"dataset": row["dataset"], "task": _task(row["task"]), "metric": row["metric"]}
+
+
+def _metric(row: Mapping[str, Any]) -> Metric:
+    metric = definition(row["metric"])
+    assert metric is not None  # the frame was made of them
+    return metric
 
 
 def _task(task: str) -> str:
@@ -32,22 +29,18 @@ def _task(task: str) -> str:
 
 
 def _what(row: Mapping[str, Any]) -> str:
-    from harness.comparison import cell_name
-
     one = cell_name(row["model"], row["variant"])
     if row["baseline_model"] == row["model"] and row["baseline"] == "original":
         return one
     return f"{one} against {cell_name(row['baseline_model'], row['baseline'])}"
 
 
-def seed_lines(found: Comparison, metrics: Mapping[tuple[str, str, str], Metric]) -> list[dict[str, object]]:
+def seed_lines(found: Comparison) -> list[dict[str, object]]:
     """Return the first level: one line per comparison and metric."""
-    from harness.reports.numbers import between, p_value, signed
-
     rows: list[dict[str, object]] = []
     for row in records(found.contrasts):
-        metric = metrics[row["dataset"], row["task"], row["metric"]]
-        if row["duplicate"] or (row["n"] == 0 and row["note"] != SAME):
+        metric = _metric(row)
+        if row["duplicate"] or (row["n"] == 0 and row["note"] != SAME_RUNS):
             continue
         rows.append(
             _place(row)
@@ -57,25 +50,24 @@ def seed_lines(found: Comparison, metrics: Mapping[tuple[str, str, str], Metric]
                 "delta": signed(row["mean"], metric),
                 _level(found): between(row["low"], row["high"], metric),
                 "by": {"two-level bootstrap": "2-level", "t over seeds": "t"}.get(row["method"], ""),
-                "d": f"{row['d']:.2f}" if row["d"] == row["d"] else "",
+                "d": ratio(row["d"]),
                 "p": p_value(row["p"]),
                 "Holm": p_value(row["holm"]),
                 "family": row["family"],
                 "exact": p_value(row["exact"]),
                 "floor": p_value(row["floor"]),
+                "needed": "" if math.isnan(row["needed"]) else f"{row['needed']:.0f}",
                 "verdict": row["verdict"] if not row["note"] else f"{row['verdict']} ({row['note']})",
             }
         )
     return rows
 
 
-def model_lines(found: Comparison, metrics: Mapping[tuple[str, str, str], Metric]) -> list[dict[str, object]]:
+def model_lines(found: Comparison) -> list[dict[str, object]]:
     """Return the answers over models."""
-    from harness.reports.numbers import between, p_value, signed
-
     rows: list[dict[str, object]] = []
     for row in records(found.models):
-        metric = metrics[row["dataset"], row["task"], row["metric"]]
+        metric = _metric(row)
         rows.append(
             _place(row)
             | {
@@ -102,8 +94,6 @@ def _level(found: Comparison) -> str:
 
 def rank_line(one: Mapping[str, Any], alpha: float) -> dict[str, object]:
     """Return one ranking, given as JSON has it."""
-    from harness.reports.numbers import p_value
-
     groups = [" ".join(group) for group in one["not_told_apart"]]
     told = one["p"] is not None and one["p"] < alpha  # Nemenyi is asked only where Friedman rejects
     ranks = sorted(one["mean_ranks"].items(), key=lambda item: item[1])
@@ -117,14 +107,11 @@ def rank_line(one: Mapping[str, Any], alpha: float) -> dict[str, object]:
     }
 
 
-def paper_lines(found: Comparison, metrics: Mapping[tuple[str, str, str], Metric]) -> list[dict[str, object]]:
+def paper_lines(found: Comparison) -> list[dict[str, object]]:
     """Return the paper's means beside ours."""
-    from harness.comparison import cell_name
-    from harness.reports.numbers import between, p_value, plain, signed
-
     rows: list[dict[str, object]] = []
     for row in records(found.printed):
-        metric = metrics[row["dataset"], row["task"], row["metric"]]
+        metric = _metric(row)
         rows.append(
             _place(row)
             | {
@@ -143,8 +130,6 @@ def paper_lines(found: Comparison, metrics: Mapping[tuple[str, str, str], Metric
 
 def item_lines(found: Comparison) -> list[dict[str, object]]:
     """Return the second level, beside the verdict of the first."""
-    from harness.reports.numbers import p_value
-
     return [
         _place(row)
         | {

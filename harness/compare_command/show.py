@@ -6,26 +6,18 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from harness.compare_command.lines import (
-    SAME,
-    item_lines,
-    model_lines,
-    paper_lines,
-    rank_line,
-    records,
-    seed_lines,
-)
+import pandas as pd
+
+from harness.compare_command.lines import item_lines, model_lines, paper_lines, rank_line, seed_lines
+from harness.comparison import MARGINS, SAME_RUNS, Comparison, Contrast, Side, compare, parse_side
 from harness.display import Format, err, print_json, print_rows
 from harness.errors import InputError
-from harness.metrics import Metric, metrics_for
+from harness.reports.details import records
+from harness.reports.sections import ranking_rows
+from harness.results import collect
 from harness.workflow import Planned
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from harness.comparison import Comparison, Contrast
 
 __all__ = ["Level", "parse_levels", "show_comparison"]
 
@@ -107,10 +99,6 @@ def show_comparison(
     InputError
         If the sides make no sense together, or no finished run can be compared.
     """
-    # pandas and scipy take a second to import, which the other commands need not wait for.
-    from harness.comparison import compare
-    from harness.results import collect
-
     asked = _contrast(planned, a, b)
     results = collect(planned.plan, planned.store)
     alpha = planned.plan.suite.report.alpha
@@ -123,15 +111,13 @@ def show_comparison(
             hint=f"harness run --suite {planned.plan.suite.name}; harness status lists what is missing",
         )
     if how is Format.table:
-        _print_tables(found, levels, _metrics(planned))
+        _print_tables(found, levels)
     else:
         _print_plain(found, levels, how)
     _remarks(found, planned, levels, narrowed=narrowed)
 
 
 def _contrast(planned: Planned, a: str | None, b: str | None) -> Contrast:
-    from harness.comparison import Contrast, Side, parse_side
-
     suite = planned.plan.suite
     first = parse_side(a, suite.models, option="--a") if a else Side(suite.report.baseline)
     second = parse_side(b, suite.models, option="--b") if b else None
@@ -154,20 +140,12 @@ def _contrast(planned: Planned, a: str | None, b: str | None) -> Contrast:
 
 def _any_answer(found: Comparison, levels: Sequence[Level]) -> bool:
     """Whether some pair was compared or is one run under two names, or the paper prints what was asked about."""
-    compared = (found.contrasts["n"] > 0) | (found.contrasts["note"] == SAME)
+    compared = (found.contrasts["n"] > 0) | (found.contrasts["note"] == SAME_RUNS)
     return bool(compared.any()) or (Level.paper in levels and len(found.printed) > 0)
 
 
 def _said(asked: Contrast) -> str:
     return f"{asked.b or 'the others'} against {asked.a}"
-
-
-def _metrics(planned: Planned) -> Mapping[tuple[str, str, str], Metric]:
-    return {
-        (cell.dataset.name, cell.task, metric.name): metric
-        for cell in planned.plan.cells
-        for metric in metrics_for(cell.task, cell.dataset.convention)
-    }
 
 
 def _plain_rows(found: Comparison, level: Level) -> list[dict[str, Any]]:
@@ -188,8 +166,6 @@ def _frame(found: Comparison, level: Level) -> pd.DataFrame:
 
 def _csv_frame(found: Comparison, level: Level) -> pd.DataFrame:
     """Return a level with one plain value a cell: rankings a row per variant, several p values joined."""
-    from harness.reports.sections import ranking_rows
-
     if level is Level.ranks:
         return ranking_rows(found.rankings)
     frame = _frame(found, level)
@@ -233,12 +209,12 @@ def _print_plain(found: Comparison, levels: Sequence[Level], how: Format) -> Non
         _nothing(level)
 
 
-def _print_tables(found: Comparison, levels: Sequence[Level], metrics: Mapping[tuple[str, str, str], Metric]) -> None:
+def _print_tables(found: Comparison, levels: Sequence[Level]) -> None:
     rows_of: dict[Level, Callable[[], list[dict[str, object]]]] = {
-        Level.seeds: lambda: seed_lines(found, metrics),
-        Level.models: lambda: model_lines(found, metrics),
+        Level.seeds: lambda: seed_lines(found),
+        Level.models: lambda: model_lines(found),
         Level.ranks: lambda: [rank_line(one, found.alpha) for one in _plain_rows(found, Level.ranks)],
-        Level.paper: lambda: paper_lines(found, metrics),
+        Level.paper: lambda: paper_lines(found),
         Level.items: lambda: item_lines(found),
     }
     for level in levels:
@@ -266,7 +242,7 @@ def _remarks(found: Comparison, planned: Planned, levels: Sequence[Level], *, na
             )
     if Level.paper in levels and len(found.printed):
         err.print("readings against the paper are not adjusted for the number of means", soft_wrap=True)
-    if (found.contrasts["note"] == SAME).any():
+    if (found.contrasts["note"] == SAME_RUNS).any():
         err.print("cells that are one run under two names are not tested", soft_wrap=True)
     drawn = dict.fromkeys(s.dataset.name for s in planned.plan.sources if s.dataset.synthetic)
     if drawn:
@@ -282,5 +258,6 @@ def _verdicts(tested: Sequence[Mapping[str, Any]]) -> str:
     return (
         f"{verdicts}\ndelta is what is named first minus what it is compared with, turned so that + is an improvement; "
         f"with {most['n']} seeds a delta of {most['detectable']:.2f} sd is found with power 0.8 before adjustment, and "
-        f"no exact p lies below {most['floor']:.4g}"
+        f"no exact p lies below {most['floor']:.4g}\nneeded: the seeds with which a delta of {100 * MARGINS[True]:g} "
+        f"point ({MARGINS[False]:g} of MAE and Corr) would be found so, at the spread seen"
     )

@@ -19,12 +19,13 @@ from harness.comparison.items import second_level
 from harness.comparison.models import Ranking, over_models, rankings
 from harness.comparison.pairs import Contrast, Side, cell_name, parse_side
 from harness.comparison.printed import MARGINS, PAPER_SEEDS, against_paper
-from harness.comparison.seeds import contrasts
+from harness.comparison.seeds import SAME_RUNS, contrasts
 
 __all__ = [
     "MARGINS",
     "PAPER_SEEDS",
     "RESAMPLES",
+    "SAME_RUNS",
     "Comparison",
     "Contrast",
     "Ranking",

@@ -22,13 +22,16 @@ from harness.statistics import (
     sign_flip,
 )
 
-__all__ = ["CONTRAST_KEY", "FAMILY", "contrasts", "worded"]
+__all__ = ["CONTRAST_KEY", "FAMILY", "SAME_RUNS", "contrasts", "worded"]
 
 CONTRAST_KEY = [*CELL, "metric", "contrast", "baseline_model", "baseline"]
 """What names a comparison: the cell, and what it is compared with."""
 
 FAMILY = ["dataset", "task", "metric", "contrast"]
 """The tests that are adjusted together: one question, asked of every model of a data set, task and metric."""
+
+SAME_RUNS = "the same runs"
+"""The note of a comparison of two names of one run, which is not tested."""
 
 _TEST = ["n", "mean", "sd", "t", "df", "p", "low", "high", "alpha", "note"]
 _COLUMNS = [*CONTRAST_KEY, "higher_is_better", *_TEST, "exact", "floor", "d", "detectable"]
@@ -77,7 +80,7 @@ def _rows(pair: Pair, alpha: float) -> Iterator[dict[str, Any]]:
             | {"metric": metric, "higher_is_better": better}
             | asdict(test)
             | {
-                "note": "the same runs" if pair.same else test.note,
+                "note": SAME_RUNS if pair.same else test.note,
                 "exact": flip.p,
                 "floor": flip.floor,
                 "d": hedges_d(deltas),

@@ -24,6 +24,7 @@ from harness.comparison.intervals import INTERVAL
 from harness.comparison.items import SECOND
 from harness.comparison.seeds import CONTRAST_KEY
 from harness.results import CELL, Results, collect, summarise
+from harness.statistics import paired_t_power
 from tests.comparison import made
 from tests.reports import fakes
 
@@ -60,7 +61,7 @@ def test_every_contrast_stands_once_in_the_order_of_the_first_level(
     got = answers[asked].contrasts
     first = contrasts(results.values, asked).rename(columns={"low": "t_low", "high": "t_high"})
     pd.testing.assert_frame_equal(got[first.columns], first)
-    assert list(got.columns) == [*first.columns, *INTERVAL]
+    assert list(got.columns) == [*first.columns, *INTERVAL, "needed"]
     assert not got.duplicated(CONTRAST_KEY).any()
     assert got["low"].isna().equals(got["n"] == 0)
 
@@ -188,3 +189,14 @@ def test_values_without_their_predictions_have_tests_and_no_intervals(results: R
     assert bare.contrasts["low"].isna().all()
     assert bare.cells["low"].isna().all()
     assert bare.items.empty
+
+
+def test_the_seeds_needed_find_a_difference_that_counts(found: Comparison) -> None:
+    for row in found.contrasts.to_dict("records"):
+        margin = 0.02 if row["metric"] in ("MAE", "Corr") else 0.01
+        if not row["sd"] > 0:
+            assert math.isnan(row["needed"])
+            continue
+        needed = int(row["needed"])
+        assert paired_t_power(margin / row["sd"], needed) >= 0.8 - 1e-9
+        assert needed == 2 or paired_t_power(margin / row["sd"], needed - 1) < 0.8
