@@ -18,7 +18,7 @@ import typer
 
 from harness import __version__, audit_command, cost_command, data_commands, workflow
 from harness.data import Finding
-from harness.display import Format, RunDisplay, err, print_error, print_rows, seconds_text
+from harness.display import Format, RunDisplay, counting, err, print_error, print_rows, seconds_text
 from harness.errors import HarnessError, InputError
 from harness.plan import Selection, Source
 from harness.store import Status
@@ -154,7 +154,7 @@ def _run(
         raise typer.Exit(130)
     _summary(workflow.status_rows(planned), how)
     if report:
-        page, *_ = workflow.make_report(planned, folders)
+        page, *_ = workflow.make_report(planned, folders, ReportOptions(progress=counting))
         err.print(f"report: {page}", soft_wrap=True)
     if outcome.failed:
         err.print("run again with --retry-failed to try failed runs again", soft_wrap=True)
@@ -258,6 +258,9 @@ def _report(
     figures: Annotated[
         bool | None, typer.Option("--figures/--no-figures", help="Draw what has changed [the suite's choice].")
     ] = None,
+    costs: Annotated[
+        bool | None, typer.Option("--costs/--no-costs", help="Count what is not counted yet [the suite's choice].")
+    ] = None,
     case_model: Annotated[str | None, typer.Option("--case-model", help="Whose cases to show [MulT].")] = None,
     ids: Annotated[Listed | None, typer.Option("--ids", help="Cases by hand: utterance ids.")] = None,
     case_notes: Annotated[
@@ -269,7 +272,7 @@ def _report(
     folders = Folders.resolve(data_dir, runs_dir, reports_dir, cache_dir)
     pick = _selection(models, variants, seeds, datasets)
     planned = workflow.plan_suite(suite, pick, folders, need_data=False)
-    options = ReportOptions(figures, case_model, _split(ids, "--ids"), case_notes)
+    options = ReportOptions(figures, costs, case_model, _split(ids, "--ids"), case_notes, counting)
     print_rows([{"file": str(path)} for path in workflow.make_report(planned, folders, options)], how)
 
 

@@ -6,9 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.progress import track
-
-from harness.display import Format, err, print_rows
+from harness.display import Format, counting, err, print_rows
 from harness.models.text import VARIABLE
 from harness.plan import Selection
 
@@ -39,8 +37,7 @@ def show_costs(suite: str, pick: Selection, how: Format) -> None:
     cells, counter = cost_cells(suite, pick), RunCounter()
     if os.environ.get(VARIABLE) and any(cell.spec.text_encoder for cell in cells):
         err.print(f"text encoders are those that {VARIABLE} names", soft_wrap=True)
-    watched = track(cells, "counting", console=err, transient=True, disable=not err.is_terminal)
-    rows = [cost_row(cell, counter) for cell in watched]
+    rows = [cost_row(cell, counter) for cell in counting(cells)]
     if how is Format.table:
         print_rows([_shown(row) for row in rows], how, title=f"suite {suite}: costs", right=_RIGHT)
         err.print(_LEGEND, soft_wrap=True)

@@ -8,14 +8,14 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 from rich.console import Console
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, track
 from rich.table import Table
 from rich.text import Text
 
@@ -23,12 +23,19 @@ from harness.errors import HarnessError, StoreError
 from harness.executors import Event, Failed, Finished, Started
 from harness.spec import RunSpec
 
-__all__ = ["Format", "RunDisplay", "err", "print_error", "print_json", "print_rows", "seconds_text"]
+__all__ = ["Format", "RunDisplay", "counting", "err", "print_error", "print_json", "print_rows", "seconds_text"]
+
+T = TypeVar("T")
 
 err = Console(stderr=True, highlight=False, markup=False, emoji=False)
 _REFRESH = 4
 _UNBOUND = 400
 """Columns of a table that no terminal shows: a file or a pipe has no edge to fold at."""
+
+
+def counting(models: Sequence[T]) -> Iterable[T]:
+    """Go through models whose costs are being counted, with a bar on a terminal."""
+    return track(models, "counting costs", console=err, transient=True, disable=not err.is_terminal)
 
 
 class Format(StrEnum):

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, StoreError
 from harness.metrics import MetricValue, compute, metrics_for
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from harness.spec import Convention, RunSpec, Task
     from harness.store import Record, RunStore
 
-__all__ = ["CELL", "Learned", "Predictions", "Results", "collect", "summarise"]
+__all__ = ["CELL", "Learned", "Predictions", "Results", "RunDetails", "collect", "summarise"]
 
 Stored = TypeVar("Stored")
 
@@ -79,6 +79,34 @@ class Learned:
     arrays: Mapping[str, NDArray[np.float32]]
 
 
+@dataclass(frozen=True, eq=False)
+class RunDetails:
+    """What is kept of one run beside its predictions.
+
+    Attributes
+    ----------
+    spec : RunSpec
+        What was asked for.
+    log : str
+        What the run printed.
+    traceback : str
+        Where it failed; empty for a run that is done, as the next three are for one that failed.
+    history : tuple of mapping
+        One entry per epoch: ``epoch``, ``train_loss``, ``valid_loss``, ``learning_rate``, ``best``, ``seconds``.
+    provenance : mapping
+        Where and with what the run was made.
+    files : mapping
+        SHA-256 of the record's files, by name.
+    """
+
+    spec: RunSpec
+    log: str
+    traceback: str = ""
+    history: tuple[Mapping[str, Any], ...] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class Results:
     """Everything that a suite's records hold, tidy.
@@ -101,6 +129,8 @@ class Results:
     histories : Mapping
         Run id to one row per epoch, the same way: ``epoch``, ``train_loss``, ``valid_loss``, ``learning_rate``,
         ``best``, ``seconds``.
+    details : Mapping
+        Run id to `RunDetails`, the same way, for failed runs too.
     """
 
     values: pd.DataFrame
@@ -110,6 +140,7 @@ class Results:
     predictions: Mapping[str, Predictions] = field(default_factory=dict)
     learned: Mapping[str, Learned] = field(default_factory=dict)
     histories: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    details: Mapping[str, RunDetails] = field(default_factory=dict)
 
 
 def collect(plan: Plan, store: RunStore) -> Results:
@@ -142,14 +173,16 @@ def collect(plan: Plan, store: RunStore) -> Results:
         if cell.skipped
     ]
     done = {run.run_id: run for run in plan.runs if runs[run.run_id]["status"] == "done"}
+    tried = {run.run_id: run for run in plan.runs if runs[run.run_id]["status"] != "missing"}
     return Results(
         values=_typed(pd.DataFrame(values, columns=VALUE_COLUMNS)),
         runs=pd.DataFrame(list(runs.values()), columns=RUN_COLUMNS),
         skipped=pd.DataFrame(skipped, columns=SKIPPED_COLUMNS),
         environments=environments,
-        predictions=_Stored(store, done, _predictions),
-        learned=_Stored(store, done, _learned),
-        histories=_Stored(store, done, lambda record, _: pd.DataFrame(record.history())),
+        predictions=_Stored(done, _of_record(store, _predictions)),
+        learned=_Stored(done, _of_record(store, _learned)),
+        histories=_Stored(done, _of_record(store, lambda record, _: pd.DataFrame(record.history()))),
+        details=_Stored(tried, lambda spec: _details(spec, store)),
     )
 
 
@@ -172,22 +205,48 @@ def summarise(values: pd.DataFrame) -> pd.DataFrame:
 
 
 class _Stored(Mapping[str, Stored]):
-    """Parts of records, read one by one when asked for, since those of a large suite would fill the memory."""
+    """What is kept of runs, read one by one when asked for, since that of a large suite would fill the memory."""
 
-    def __init__(self, store: RunStore, runs: Mapping[str, RunSpec], read: Callable[[Record, RunSpec], Stored]) -> None:
-        self._store, self._runs, self._read = store, runs, read
+    def __init__(self, runs: Mapping[str, RunSpec], read: Callable[[RunSpec], Stored]) -> None:
+        self._runs, self._read = runs, read
 
     def __getitem__(self, run_id: str) -> Stored:
-        spec = self._runs[run_id]
-        if (record := self._store.record(spec)) is None:
-            raise KeyError(run_id)
-        return self._read(record, spec)
+        return self._read(self._runs[run_id])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._runs)
 
     def __len__(self) -> int:
         return len(self._runs)
+
+
+def _of_record(store: RunStore, read: Callable[[Record, RunSpec], Stored]) -> Callable[[RunSpec], Stored]:
+    """Return what reads a part of a run's record; a record that has gone since is a `KeyError`."""
+
+    def found(spec: RunSpec) -> Stored:
+        if (record := store.record(spec)) is None:
+            raise KeyError(spec.run_id)
+        return read(record, spec)
+
+    return found
+
+
+def _details(spec: RunSpec, store: RunStore) -> RunDetails:
+    """Read what stands beside the predictions; of a record that cannot be read there is nothing to tell."""
+    try:
+        if (record := store.record(spec)) is not None:
+            return RunDetails(
+                spec,
+                record.log(),
+                history=tuple(record.history()),
+                provenance=record.provenance(),
+                files=record.data.get("files", {}),
+            )
+        if (failure := store.failure(spec)) is not None:
+            return RunDetails(spec, failure.log(), failure.traceback)
+    except StoreError:
+        pass
+    return RunDetails(spec, "")
 
 
 def _predictions(record: Record, spec: RunSpec) -> Predictions:

@@ -335,6 +335,7 @@ class ReportOptions(_Frozen):
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
     baseline: Variant = "original"
     figures: bool = True
+    costs: bool = True
 
 
 class Suite(_Frozen):

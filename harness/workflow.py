@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -326,12 +326,17 @@ def _run_row(run: RunSpec) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class ReportOptions:
-    """What a user may ask of a report: figures (else the suite's choice), whose cases, utterances by hand, notes."""
+    """What a user may ask of a report: figures and costs (else the suite's choice), whose cases, utterances, notes.
+
+    ``progress`` is told of the models whose costs are being counted.
+    """
 
     figures: bool | None = None
+    costs: bool | None = None
     case_model: str | None = None
     case_ids: tuple[str, ...] = ()
     case_notes: Path | None = None
+    progress: Callable[[Sequence[RunSpec]], Iterable[RunSpec]] = iter
 
 
 def make_report(planned: Planned, folders: Folders, options: ReportOptions | None = None) -> list[Path]:
@@ -346,22 +351,30 @@ def make_report(planned: Planned, folders: Folders, options: ReportOptions | Non
     """
     # pandas and scipy take a second to import, which only a report should pay.
     from harness.cases import read_remarks
+    from harness.costs import CellCosts, CellKey, plan_costs
     from harness.figures import cached_features
     from harness.reports import Extras, render
     from harness.results import collect
 
     options = options or ReportOptions()
+    plan, asked = planned.plan, planned.plan.suite.report
+    costs: dict[CellKey, CellCosts] = {}
+    uncounted: dict[CellKey, str] = {}
+    if asked.costs if options.costs is None else options.costs:
+        costs = plan_costs(plan, folders.cache, progress=options.progress, refused=uncounted.__setitem__)
     extras = Extras(
-        figures=planned.plan.suite.report.figures if options.figures is None else options.figures,
-        features=cached_features(planned.plan, folders.cache),
+        figures=asked.figures if options.figures is None else options.figures,
+        features=cached_features(plan, folders.cache),
         remarks=read_remarks(options.case_notes) if options.case_notes else {},
         case_model=options.case_model,
         case_ids=options.case_ids,
+        costs=costs,
+        uncounted=uncounted,
     )
-    results = collect(planned.plan, planned.store)
+    results = collect(plan, planned.store)
     return render(
         results,
-        planned.plan,
+        plan,
         folders.reports,
         now=datetime.now(UTC),
         provenance=provenance.of_report(),

@@ -9,8 +9,8 @@ from harness import models
 from harness.audit.classes import definition_of
 from harness.audit.finding import Finding, Severity, box
 from harness.published import Network, Prediction, Printed, Tables
-from harness.reports.notes import listing
 from harness.spec import MODALITIES, SPLITS, NonVerbal, Task
+from harness.wording import listing
 
 __all__ = ["cases", "networks", "settings", "sizes", "sub_features"]
 

@@ -11,7 +11,7 @@ from decimal import Decimal
 from harness.audit.classes import TEST_CLASSES, definition_of
 from harness.audit.finding import Finding, at
 from harness.published import Cell, Tables
-from harness.reports.notes import listing
+from harness.wording import listing
 
 __all__ = ["SEEDS", "printable", "seed_means"]
 

@@ -13,6 +13,7 @@ from harness.comparison.pairs import CellRuns, cell_name, cells_of
 from harness.errors import InputError
 from harness.results import Predictions, Results
 from harness.spec import Task
+from harness.wording import counted
 
 if TYPE_CHECKING:
     from harness.plan import Plan
@@ -262,7 +263,7 @@ def _truth(labels: Predictions, i: int) -> str:
 def _rule(count: int, utterances: int, *, picked: bool) -> str:
     if picked:
         return "Picked by hand: what such cases show holds for them alone."
-    each = f"{count} utterance{'s' if count != 1 else ''}"
+    each = f"{counted(count, 'utterance')}"
     return (
         f"Of {utterances} test utterances, the {each} with the largest gain, the {each} nearest to the median gain and "
         f"the {each} with the largest loss; equal gains go by id. Nothing was picked by hand."

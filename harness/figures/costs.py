@@ -15,7 +15,7 @@ from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 from harness.comparison import Comparison
 from harness.figures.figure import Drawing, Missing
 from harness.figures.labels import beside
-from harness.figures.places import Place, in_units, places, unit_of
+from harness.figures.places import Place, in_units, mean_over, places, unit_of
 from harness.figures.style import HAIR, INK, look_of, settle, sheet
 from harness.metrics import Metric
 from harness.plan import Plan
@@ -86,7 +86,7 @@ def _data(cells: pd.DataFrame, place: Place, metrics: list[Metric]) -> pd.DataFr
 
 def _caption(data: pd.DataFrame, place: Place, alpha: float) -> str:
     text = (
-        f"Mean over {data['seeds'].max():.0f} seeds where none is missing, against {_X} (log scale); vertical lines: "
+        f"{mean_over(data['seeds'].max())}, against {_X} (log scale); vertical lines: "
         f"{100 * (1 - alpha):g} % intervals over seeds and test utterances."
     )
     others = [variant for variant in dict.fromkeys(data["variant"]) if variant != place.baseline]

@@ -21,7 +21,7 @@ from harness.errors import HarnessError
 from harness.figures.embedding_picture import draw
 from harness.figures.embedding_plane import PERPLEXITY, STEPS, perplexity, plane
 from harness.figures.figure import Drawing, Missing
-from harness.figures.places import Place, listing, places
+from harness.figures.places import Place, places
 from harness.figures.separation import (
     PLACE,
     over_seeds,
@@ -33,6 +33,7 @@ from harness.figures.separation import (
     spread,
 )
 from harness.spec import MODALITIES, Convention
+from harness.wording import listing
 
 if TYPE_CHECKING:
     from harness.plan import Plan

@@ -17,6 +17,7 @@ from harness.figures.figure import Drawing, Missing
 from harness.figures.places import Place, grid, in_units, places, shape_of, unit_of
 from harness.figures.style import HAIR, INK, SOFT, look_of, sheet, slug
 from harness.plan import Plan
+from harness.wording import counted
 
 __all__ = ["forests"]
 
@@ -81,7 +82,7 @@ def _data(block: pd.DataFrame, place: Place) -> pd.DataFrame:
 def _caption(data: pd.DataFrame, place: Place, contrast: str, alpha: float) -> str:
     drawn = data[data["delta"].notna()]
     fewest, most = int(drawn["seeds"].min()), int(drawn["seeds"].max())
-    seeds = f"{most} seed{'s' if most > 1 else ''}" if fewest == most else f"{fewest} to {most} seeds"
+    seeds = counted(most, "seed") if fewest == most else f"{fewest} to {most} seeds"
     level = f"{100 * (1 - alpha):g} %"
     text = (
         f"Mean improvement over {seeds}, {contrast}, paired by seed: right of zero is better, for MAE too. "

@@ -16,9 +16,10 @@ from matplotlib.patches import Rectangle
 
 from harness.comparison import Comparison
 from harness.figures.figure import Drawing, Missing
-from harness.figures.places import Place, in_units, lines_of, listing, places, signed, unit_of
+from harness.figures.places import Place, in_units, lines_of, mean_over, places, signed, unit_of
 from harness.figures.style import DIVERGING, INK, WIDTH, sheet
 from harness.plan import Plan
+from harness.wording import listing
 
 __all__ = ["heatmaps"]
 
@@ -82,7 +83,7 @@ def _full(data: pd.DataFrame) -> list[str]:
 
 def _caption(data: pd.DataFrame, place: Place, alpha: float) -> str:
     text = (
-        f"Mean improvement over {data['seeds'].max():.0f} seeds where none is missing: + is better, for MAE too; "
+        f"{mean_over(data['seeds'].max())}: improvement, + is better, for MAE too; "
         f"accuracies and F1 in points. Colour: the improvement as a share of the largest of its unit, "
         f"{listing(_full(data))}. † significant over seeds (paired t, Holm over the models, {alpha:g})."
     )

@@ -74,8 +74,10 @@ def _history(results: Results, run_id: str) -> pd.DataFrame | None:
 
 def _caption(data: pd.DataFrame, place: Place) -> str:
     text = (
-        f"Loss by epoch, the mean over up to {data['running'].max():.0f} seeds: validation with a band of one standard "
-        "deviation, training as a thin line."
+        "Loss by epoch of one seed: validation as a bold line, training as a thin one."
+        if data["running"].max() == 1
+        else f"Loss by epoch, the mean over up to {data['running'].max():.0f} seeds: validation with a band of one "
+        "standard deviation, training as a thin line."
     )
     if _some_stop(data):
         text += (

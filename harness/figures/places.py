@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from harness.plan import Cell, Plan
     from harness.spec import Task
 
-__all__ = ["Place", "grid", "in_units", "lines_of", "listing", "places", "signed", "unit_of"]
+__all__ = ["Place", "grid", "in_units", "lines_of", "mean_over", "places", "signed", "unit_of"]
 
 
 @dataclass(frozen=True)
@@ -103,9 +103,9 @@ def lines_of(metric: Metric) -> str:
     return metric.name.replace("/", "\n")
 
 
-def listing(words: list[str]) -> str:
-    """Return ``a, b and c``."""
-    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
+def mean_over(seeds: float) -> str:
+    """Return how a caption begins, given the most seeds that a mean is over."""
+    return "One seed" if seeds == 1 else f"Mean over {seeds:.0f} seeds where none is missing"
 
 
 def grid(figure: Figure, panels: int, columns: tuple[int, ...], *, sharey: bool = False) -> list[Axes]:

@@ -129,13 +129,13 @@ def _seeds(data: pd.DataFrame) -> str:
     most = int(data["seeds"].max())
     if most == 1:
         return "one seed"
-    return f"{most} seeds{' at most' if data['seeds'].nunique() > 1 else ''}"
+    return f"the mean over {most} seeds{' at most' if data['seeds'].nunique() > 1 else ''}"
 
 
 def _scored_caption(data: pd.DataFrame) -> str:
     utterances = data.loc[data["part"] == "pairs"].groupby("variant")["utterances"].sum().max()
     return (
-        f"Test utterances ({utterances:.0f}) by true and predicted score, the mean over {_seeds(data)}; on the "
+        f"Test utterances ({utterances:.0f}) by true and predicted score, {_seeds(data)}; on the "
         "line, a prediction is right. Predictions beyond the scale are counted at its ends. Lines: predicted minus "
         "true score, by true score; bars are one standard deviation over seeds. A line that falls from left to right "
         "says that the model keeps to the middle."
@@ -145,8 +145,8 @@ def _scored_caption(data: pd.DataFrame) -> str:
 def _confused_caption(data: pd.DataFrame) -> str:
     utterances = data.groupby("variant")["utterances"].sum().max()
     return (
-        f"Which class the utterances of each true class are given, in percent of that class, the mean over "
-        f"{_seeds(data)} (± standard deviation over seeds) of {utterances:.0f} test utterances."
+        f"Which class the utterances of each true class are given, in percent of that class, "
+        f"{_seeds(data)} (± standard deviation over seeds), of {utterances:.0f} test utterances."
     )
 
 

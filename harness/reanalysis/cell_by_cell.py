@@ -28,7 +28,8 @@ def stated(material: Material, claim: Claim) -> Judged:
     """
     found = parts(material.tables, claim)
     wrong = [part for part in found if not part.agrees]
-    evidence = [f"{len(found) - len(wrong)} of {len(found)} parts agree."]
+    # A lone part speaks for itself below.
+    evidence = [f"{len(found) - len(wrong)} of {len(found)} parts agree."] if len(found) != 1 else []
     evidence += [
         f"Table {part.table}, {part.row}, {part.column}: the text says {part.stated}, the table {part.found}."
         for part in (wrong or found)[:_NAMED]

@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from harness.cases import Case, CaseStudy, Remark, Side
-from harness.reports.notes import listing
 from harness.reports.sections import Section
 from harness.reports.sheets import Head, Line, Sheet, heads
 from harness.reports.tables import Table
+from harness.wording import listing
 
 __all__ = ["CASES", "case_sections"]
 

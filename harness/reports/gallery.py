@@ -16,6 +16,7 @@ from harness.figures import Drawing, Missing, Saved, drawings, raw_drawings, sav
 from harness.results import Results
 
 if TYPE_CHECKING:
+    from harness.costs import CellCosts, CellKey
     from harness.data import Features
     from harness.plan import Plan
 
@@ -43,6 +44,10 @@ class Extras:
         Whose predictions the case studies show.
     case_ids : tuple of str
         Utterances picked by hand.
+    costs : mapping
+        What the cells of the plan cost, as far as that was counted.
+    uncounted : mapping
+        Why the costs of a cell are not there.
     """
 
     figures: bool = True
@@ -50,6 +55,8 @@ class Extras:
     remarks: Mapping[str, Remark] = field(default_factory=dict)
     case_model: str | None = None
     case_ids: tuple[str, ...] = ()
+    costs: Mapping[CellKey, CellCosts] = field(default_factory=dict)
+    uncounted: Mapping[CellKey, str] = field(default_factory=dict)
 
     @property
     def texts(self) -> dict[str, dict[str, str]]:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from harness.metrics import Metric
+from harness.wording import counted, listing
 
 if TYPE_CHECKING:
     from harness.plan import Cell, Plan
 
-__all__ = ["listing", "notes_for", "seeds_text"]
+__all__ = ["notes_for", "seeds_text"]
 
 _PAIR = 2
 
@@ -63,11 +64,6 @@ def seeds_text(seeds: Sequence[int]) -> str:
     return f"{len(seeds)} seeds ({listing([str(seed) for seed in ordered])})"
 
 
-def listing(words: Sequence[str]) -> str:
-    """Return ``a, b and c``."""
-    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
-
-
 def _delta_notes(
     plan: Plan, metrics: Sequence[tuple[Metric, bool]], contrast: pd.DataFrame, slug: str
 ) -> Iterator[str]:
@@ -87,7 +83,7 @@ def _delta_notes(
     largest = int(contrast["family"].max())
     yield (
         f"† p < {alpha:g} in a two-sided paired t test over seeds, Holm-adjusted within data set, task, metric and "
-        f"variant (families of up to {largest} model{'s' if largest != 1 else ''}). No dagger is no proof of no "
+        f"variant (families of up to {counted(largest, 'model')}). No dagger is no proof of no "
         f"difference: with {most['n']} pairs, before any adjustment, a mean delta must reach "
         f"{most['detectable']:.2f} standard deviations of the deltas to be found with probability 0.8, and the exact "
         f"sign-flip p, which stands beside and decides nothing, cannot go below {most['floor']:.4g}."
@@ -112,7 +108,7 @@ def _interval_notes(plan: Plan, summary: pd.DataFrame, slug: str) -> Iterator[st
     if len(bare):
         cells, metrics = len(bare[["model", "setting", "variant"]].drop_duplicates()), bare["metric"].unique()
         yield (
-            f"No interval for {cells} cell{'s' if cells != 1 else ''} in {listing(list(metrics))}: runs on different "
+            f"No interval for {counted(cells, 'cell')} in {listing(list(metrics))}: runs on different "
             "test utterances, or a metric that is not defined on resampled ones."
         )
 
@@ -179,7 +175,7 @@ def _gap_notes(cells: Sequence[Cell], summary: pd.DataFrame) -> Iterator[str]:
     asked = [cell for cell in cells if not cell.skipped]
     bare = [cell for cell in asked if (cell.model, cell.setting, cell.variant) not in have]
     if bare:
-        every = "every cell" if len(bare) == len(asked) else f"{len(bare)} cell{'s' if len(bare) != 1 else ''}"
+        every = "every cell" if len(bare) == len(asked) else counted(len(bare), "cell")
         yield f"— no finished run yet in {every}: left empty, never filled from elsewhere."
     if len(summary) and bool((summary["undefined"] > 0).any()):
         undefined = listing(list(dict.fromkeys(summary.loc[summary["undefined"] > 0, "metric"])))

@@ -6,7 +6,7 @@ import math
 
 from harness.metrics import Metric
 
-__all__ = ["between", "duration", "p_value", "plain", "printed", "ratio", "signed"]
+__all__ = ["between", "duration", "p_value", "percent", "plain", "power", "printed", "ratio", "signed"]
 
 _SMALLEST_P = 0.0001
 
@@ -40,6 +40,22 @@ def between(low: float, high: float, metric: Metric, *, sign: bool = True) -> st
 def ratio(value: float) -> str:
     """Return a number without unit, such as an effect size, with two decimals; an empty string for NaN."""
     return "" if math.isnan(value) else f"{value + 0.0:.2f}"
+
+
+def power(count: int) -> str:
+    """Return a count with three significant digits, as ``5.72e5``; zero as it is."""
+    if count == 0:
+        return "0"
+    digits, _, exponent = f"{count:.2e}".partition("e")
+    return f"{digits}e{int(exponent)}"
+
+
+def percent(before: int, after: int) -> str:
+    """Return by how much a count has grown, in percent with two decimals and an explicit sign, which zero has not."""
+    if before == 0:
+        return ""
+    text = f"{100 * (after - before) / before:+.2f}"
+    return text.lstrip("+-") if float(text) == 0 else text
 
 
 def p_value(p: float) -> str:

@@ -18,9 +18,10 @@ from harness.reports import details, latex, sections
 from harness.reports.case_sections import CASES, case_sections
 from harness.reports.explained import explained
 from harness.reports.gallery import Extras, Gallery, gallery
+from harness.reports.layout import build
 from harness.reports.pages import page, write
 from harness.reports.summary import answers, headline
-from harness.reports.tables import Table, build
+from harness.reports.tables import Table
 from harness.results import Results
 
 if TYPE_CHECKING:
@@ -82,9 +83,9 @@ def render(
     """
     report = plan.suite.report
     compared = compare(results, Contrast(Side(report.baseline)), alpha=report.alpha, resamples=resamples)
-    tables = build(compared, plan)
     folder = out_dir / plan.suite.name
     extras = extras or Extras(figures=False)
+    tables = build(compared, plan, extras.costs, extras.uncounted)
     # Before anything is drawn: a case that cannot be shown is the asker's mistake.
     studies = case_studies(results, plan, model=extras.case_model, ids=extras.case_ids)
     cases = case_sections(tables, studies, extras.texts, extras.remarks)

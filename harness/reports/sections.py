@@ -10,10 +10,10 @@ import pandas as pd
 
 from harness.comparison import PAPER_SEEDS, Comparison, Ranking
 from harness.reports.details import named, records
-from harness.reports.notes import listing
 from harness.reports.numbers import between, p_value, plain, ratio, signed
 from harness.reports.sheets import Head, Line, Sheet, heads, ruled
 from harness.reports.tables import Table
+from harness.wording import listing
 
 __all__ = ["Section", "marked", "over_models", "published", "ranked", "ranking_rows"]
 

@@ -9,10 +9,10 @@ from itertools import groupby
 from markupsafe import Markup
 
 from harness.reports.calibration import Calibration, Coverage, Family, Floor, Method, Power, Rate, Settings
-from harness.reports.notes import listing
 from harness.reports.numbers import p_value, ratio
 from harness.reports.power_figure import Curve, power_figure
 from harness.reports.sheets import Head, Line, Sheet, heads, ruled
+from harness.wording import listing
 
 __all__ = ["Simulated", "simulated"]
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from harness.comparison import Comparison
-from harness.reports.notes import listing, seeds_text
+from harness.reports.notes import seeds_text
 from harness.reports.numbers import duration
 from harness.reports.tables import Table
 from harness.results import Results
+from harness.wording import counted, listing
 
 if TYPE_CHECKING:
     from harness.plan import Plan
@@ -28,7 +29,7 @@ def headline(results: Results, plan: Plan) -> Iterator[str]:
     suite = plan.suite
     names = list(dict.fromkeys(cell.dataset.name for cell in plan.cells))
     yield (
-        f"{_count(len(suite.models), 'model')} in {_count(len(suite.variants), 'variant')} "
+        f"{counted(len(suite.models), 'model')} in {counted(len(suite.variants), 'variant')} "
         f"({', '.join(suite.variants)}) on {listing(names) or 'no data set'}, {' and '.join(suite.tasks)}, "
         f"{seeds_text(suite.seeds)}."
     )
@@ -36,7 +37,7 @@ def headline(results: Results, plan: Plan) -> Iterator[str]:
     done, failed, missing = (int(status.get(name, 0)) for name in ("done", "failed", "missing"))
     gaps = [f"{n} {word}" for n, word in ((failed, "failed"), (missing, "not run yet")) if n]
     total = done + failed + missing
-    told = f"All {total} runs are done." if total and done == total else f"{done} of {_count(total, 'run')} done"
+    told = f"All {total} runs are done." if total and done == total else f"{done} of {counted(total, 'run')} done"
     spent = results.runs["wall_seconds"].dropna().astype(float).sum()
     yield (told if not gaps else f"{told}, {listing(gaps)}.") + (
         f" Training took {duration(float(spent))} in sum over runs." if done else ""
@@ -80,7 +81,7 @@ def _verdict(variant: str, block: pd.DataFrame) -> str:
         if len(models):
             parts.append(f"{len(models)} {word}: {listing(list(dict.fromkeys(models)))}")
     told = f" ({', '.join(parts)})" if parts else ""
-    return f"{variant} {len(held)} of {_count(tested, 'comparison')}{told}"
+    return f"{variant} {len(held)} of {counted(tested, 'comparison')}{told}"
 
 
 def _open(frame: pd.DataFrame) -> Iterator[str]:
@@ -91,12 +92,12 @@ def _open(frame: pd.DataFrame) -> Iterator[str]:
         most = silent[silent["n"] == silent["n"].max()].iloc[0]
         yield (
             f"No difference is shown in {len(silent)} of {len(tested)}, which is no proof that there is none: with "
-            f"{_count(int(most['n']), 'pair')} of runs a true delta below {most['detectable']:.2f} standard deviations "
-            "of the deltas is missed more often than one time in five."
+            f"{counted(int(most['n']), 'pair')} of runs a true delta below {most['detectable']:.2f} standard "
+            "deviations of the deltas is missed more often than one time in five."
         )
     blind = frame[frame["verdict"] == _BLIND]
     if len(blind):
-        yield f"Cannot be told with the runs that there are: {_count(len(blind), 'comparison')}."
+        yield f"Cannot be told with the runs that there are: {counted(len(blind), 'comparison')}."
 
 
 def _over_models(models: pd.DataFrame, alpha: float) -> Iterator[str]:
@@ -106,7 +107,7 @@ def _over_models(models: pd.DataFrame, alpha: float) -> Iterator[str]:
     parts = [f"{contrast}: {_sides(block)}" for contrast, block in models.groupby("contrast", sort=False)]
     told = "; ".join(parts)
     if set(models["verdict"]) == {_BLIND}:
-        told = f"{_BLIND} for any contrast in any of {_count(models['metric'].nunique(), 'metric')}"
+        told = f"{_BLIND} for any contrast in any of {counted(models['metric'].nunique(), 'metric')}"
     count = int(models["models"].max())
     blind = models[(models["verdict"] == _BLIND) & (models["floor"] * models["family"] >= alpha)]
     why = ""
@@ -114,7 +115,7 @@ def _over_models(models: pd.DataFrame, alpha: float) -> Iterator[str]:
         floor, family = blind["floor"].min(), int(blind["family"].max())
         why = (
             f" ({_BLIND}: with these models Wilcoxon's p cannot fall below {floor:.4g}, nor Holm's for "
-            f"{_count(family, 'test')} below {alpha:g})"
+            f"{counted(family, 'test')} below {alpha:g})"
         )
     yield f"Over the {count} models, {told}{why}."
 
@@ -125,9 +126,5 @@ def _sides(block: pd.DataFrame) -> str:
     for verdict in (*_SIDES, _SILENT, _BLIND):
         metrics = list(block.loc[block["verdict"] == verdict, "metric"])
         if metrics:
-            said.append(f"{verdict} in {listing(metrics) if verdict in _SIDES else _count(len(metrics), 'metric')}")
+            said.append(f"{verdict} in {listing(metrics) if verdict in _SIDES else counted(len(metrics), 'metric')}")
     return ", ".join(said)
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}{'s' if n != 1 else ''}"

@@ -64,7 +64,7 @@ TINY: Mapping[str, Any] = {
     "max_epochs": 2,
     "device": "cpu",
     "hyper": {"*": {"batch_size": 8}},
-    "report": {"figures": False},  # they take seconds; the tests that are about them ask for them
+    "report": {"figures": False, "costs": False},  # they take seconds; the tests that are about them ask for them
 }
 
 

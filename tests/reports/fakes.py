@@ -145,6 +145,9 @@ class FakeRecord:
     def history(self) -> list[dict[str, Any]]:
         return [{"epoch": e, "train_loss": 1 / e, "valid_loss": 1.2 / e, "lr": 1e-3, "best": True} for e in (1, 2, 3)]
 
+    def log(self) -> str:
+        return "epoch 1 <b>of</b> 3\n"
+
     def provenance(self) -> dict[str, Any]:
         described = {"python": "3.11.2", "packages": {"torch": "2.13.0"}, "processor": "A & B_c", "device": "cpu"}
         return {"environment_key": self.environment, "environment": described, "seed": self.spec.seed, "threads": 1}
@@ -172,7 +175,8 @@ class FakeStore:
         return record
 
     def fail(self, run: RunSpec, reason: str = "the loss became NaN", kind: str = "diverged") -> None:
-        self.failures[run.run_id] = SimpleNamespace(kind=kind, reason=reason, run_id=run.run_id, label=run.label)
+        told = {"kind": kind, "reason": reason, "run_id": run.run_id, "label": run.label, "log": lambda: "epoch 1\n"}
+        self.failures[run.run_id] = SimpleNamespace(**told, traceback=f"Traceback: {reason}")
 
     @property
     def as_store(self) -> RunStore:

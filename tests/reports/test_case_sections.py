@@ -10,8 +10,9 @@ import pytest
 from harness.cases import Case, CaseStudy, Remark, Side, case_studies
 from harness.comparison import compare
 from harness.reports.case_sections import case_sections
+from harness.reports.layout import build
 from harness.reports.sheets import Sheet
-from harness.reports.tables import Table, build
+from harness.reports.tables import Table
 from harness.results import collect
 from tests.reports import fakes
 

@@ -9,9 +9,10 @@ from scipy import stats
 from harness.comparison import Comparison
 from harness.plan import Plan
 from harness.reports.details import comparisons, folds, means, second_level
+from harness.reports.layout import build
 from harness.reports.numbers import between, p_value, plain, signed
 from harness.reports.sheets import Line, Sheet
-from harness.reports.tables import Table, build
+from harness.reports.tables import Table
 from harness.spec import Variant
 from tests.reports import fakes
 

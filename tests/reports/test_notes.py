@@ -9,7 +9,7 @@ import pytest
 
 from harness.plan import load_datasets, make_plan
 from harness.reports.latex import fragment
-from harness.reports.tables import build
+from harness.reports.layout import build
 from harness.suites import load_suite
 from tests.reports import fakes
 

@@ -8,9 +8,10 @@ from scipy import stats
 
 from harness.comparison import Comparison
 from harness.published import load
+from harness.reports.layout import build
 from harness.reports.sections import Section, over_models, published, ranked, ranking_rows
 from harness.reports.summary import answers
-from harness.reports.tables import Table, build
+from harness.reports.tables import Table
 from harness.spec import RunSpec
 from tests.reports import fakes
 

@@ -7,10 +7,11 @@ import pytest
 
 from harness.plan import Plan
 from harness.reports.latex import fragment
-from harness.reports.notes import listing, seeds_text
+from harness.reports.layout import build
+from harness.reports.notes import seeds_text
 from harness.reports.numbers import plain, signed
 from harness.reports.summary import answers, headline
-from harness.reports.tables import Number, Row, Table, build
+from harness.reports.tables import Number, Row, Table
 from harness.results import collect
 from harness.spec import RunSpec
 from tests.reports import fakes
@@ -156,7 +157,6 @@ def test_numbers_are_printed_with_a_sign_only_where_they_have_one(value: float, 
     assert (plain(value, metric), signed(value, metric)) == (percent, expected)
 
 
-def test_words() -> None:
-    assert [listing(words) for words in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == ["", "a", "a and b", "a, b and c"]
+def test_seeds_in_words() -> None:
     assert seeds_text((7,)) == "one seed (7)"
     assert seeds_text((3, 1)) == "2 seeds (1 and 3)"

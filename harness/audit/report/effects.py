@@ -12,9 +12,9 @@ import pandas as pd
 from harness.audit.classes import definition_of
 from harness.reanalysis import Effect, Judged, Summary, summaries
 from harness.reanalysis.effects import side
-from harness.reports.notes import listing
 from harness.reports.numbers import p_value
 from harness.reports.sheets import Head, Line, Sheet, heads, ruled
+from harness.wording import listing
 
 __all__ = ["VERDICTS", "Contrasted", "claims_frame", "contrast_name", "contrasted", "effects_frame", "said_of_claims"]
 

@@ -28,7 +28,7 @@ from harness.figures.figure import save
 from harness.published import Tables
 from harness.reanalysis import effects, judge
 from harness.reports import latex, pages
-from harness.reports.notes import listing
+from harness.wording import counted, listing
 
 __all__ = ["render_audit"]
 
@@ -164,7 +164,7 @@ def _summary(tables: Tables, findings: Sequence[Finding], lines: tuple[CostLine,
         yield "They found nothing to object to."
     for severity in SEVERITIES:
         if counts[severity]:
-            named = f"{counts[severity]} {severity}{'s' if counts[severity] > 1 else ''}"
+            named = counted(counts[severity], severity)
             yield f"{named} ({_where(findings, severity)}). {_MEANING[severity]}"
     yield said_of_costs(lines)
 
