@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,7 @@ from harness.errors import StoreError
 from harness.reports.latex import TEMPLATES
 from harness.reports.numbers import duration
 
-__all__ = ["environment", "page", "write"]
+__all__ = ["environment", "flat", "page", "write"]
 
 
 def page(template: str, **given: Any) -> str:
@@ -43,6 +46,22 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
+def flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield nested mappings as dotted names, so that any of them can be listed; what is empty is left out."""
+    for key, inner in value.items():
+        if isinstance(inner, Mapping):
+            yield from flat(inner, f"{prefix}{key}.")
+        elif inner is not None and (text := _listed(inner)):
+            yield f"{prefix}{key}", text
+
+
+def _listed(value: Any) -> str:
+    """Return a list as ``ZCR 1, MFCC 20``, and anything else as it is."""
+    if isinstance(value, (list, tuple)):
+        return ", ".join(_listed(one).replace(", ", " ") for one in value)
+    return str(value)
+
+
 def _number(text: str) -> str:
     """Return a printed number with a typographic minus."""
     return text.replace("-", "−")
@@ -56,6 +75,19 @@ def _seconds(value: Any) -> str:
     return "" if pd.isna(value) else duration(float(value))
 
 
+def _plain(value: Any) -> str:
+    """Return a number as a script sorts by it."""
+    return "" if pd.isna(value) else repr(float(value))
+
+
+def _power(text: str) -> Markup | str:
+    """Return ``5.04e6`` as a product with a power of ten."""
+    mantissa, found, exponent = text.partition("e")
+    if not found:
+        return _number(text)
+    return Markup("{}×10<sup>{}</sup>").format(_number(mantissa), _number(str(int(exponent))))
+
+
 @cache
 def environment(*folders: Path) -> Environment:
     """Return what renders this room's templates, and those in other folders, which may extend them."""
@@ -66,7 +98,14 @@ def environment(*folders: Path) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"number": _number, "whole": _whole, "seconds": _seconds}
-    # The style sheet is ours and part of the page: no second file, nothing fetched.
-    made.globals["style"] = Markup((TEMPLATES / "style.css").read_text(encoding="utf-8"))  # noqa: S704
+    made.filters |= {"number": _number, "plain": _plain, "power": _power, "seconds": _seconds, "whole": _whole}
+    # Style sheet and script are ours and part of the page: no second file, nothing fetched.
+    script = (TEMPLATES / "script.js").read_text(encoding="utf-8")
+    digest = hashlib.sha256(script.encode("utf-8")).digest()
+    made.globals |= {
+        "style": Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),  # noqa: S704
+        "script": Markup(script),  # noqa: S704
+        # The page's policy lets this script run, by its hash, and no other.
+        "script_hash": f"sha256-{base64.b64encode(digest).decode()}",
+    }
     return made

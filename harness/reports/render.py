@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,10 +16,14 @@ from harness.figures import style
 from harness.metrics import Metric
 from harness.reports import details, latex, sections
 from harness.reports.case_sections import CASES, case_sections
+from harness.reports.descriptions import descriptions
 from harness.reports.explained import explained
 from harness.reports.gallery import Extras, Gallery, gallery
 from harness.reports.layout import build
-from harness.reports.pages import page, write
+from harness.reports.pages import flat, page, write
+from harness.reports.run_pages import run_pages
+from harness.reports.sheets import Sheet
+from harness.reports.shelf import fill
 from harness.reports.summary import answers, headline
 from harness.reports.tables import Table
 from harness.results import Results
@@ -50,7 +54,9 @@ def render(
     resamples: int = RESAMPLES,
     extras: Extras | None = None,
 ) -> list[Path]:
-    """Write ``<out_dir>/<suite>/index.html`` and its ``tables`` folder; each file appears whole or not at all.
+    """Write ``<out_dir>/<suite>/index.html``, its ``tables`` folder and a page per run; each file appears whole.
+
+    What an earlier report left in these folders and this one does not write is removed.
 
     Parameters
     ----------
@@ -90,19 +96,27 @@ def render(
     studies = case_studies(results, plan, model=extras.case_model, ids=extras.case_ids)
     cases = case_sections(tables, studies, extras.texts, extras.remarks)
     shown = gallery(results, compared, plan, folder, features=extras.features) if extras.figures else Gallery()
-    files = {"index.html": _html(results, plan, tables, compared, now, provenance or {}, shown, cases)}
+    described = descriptions(plan, extras.features)
+    linked = run_pages(results, plan, folder)
+    main = _html(results, plan, tables, compared, now, provenance or {}, shown, cases, described, linked)
+    files = {}
     for table in tables:
-        files[f"tables/{table.slug}.tex"] = latex.fragment(table)
-        files[f"tables/{table.slug}.csv"] = _csv(table.summary)
-        files[f"tables/{table.slug}-contrasts.csv"] = _csv(table.contrasts)
-        files[f"tables/{table.slug}-items.csv"] = _csv(_listed(table.items, "per_seed_p"))
+        files[f"{table.slug}.tex"] = latex.fragment(table)
+        files[f"{table.slug}.csv"] = _csv(table.summary)
+        files[f"{table.slug}-contrasts.csv"] = _csv(table.contrasts)
+        files[f"{table.slug}-items.csv"] = _csv(_listed(table.items, "per_seed_p"))
     title = plan.suite.title or plan.suite.name
-    files["tables/tables.tex"] = latex.document(title, [table.slug for table in tables], now)
-    files["tables/runs.csv"] = _csv(results.runs)
-    files["tables/models.csv"] = _csv(sections.marked(compared.models, tables))
-    files["tables/rankings.csv"] = _csv(sections.ranking_rows(compared.rankings))
-    files["tables/printed.csv"] = _csv(compared.printed)
-    return [*(write(folder / name, text) for name, text in files.items()), *shown.files]
+    files["tables.tex"] = latex.document(title, [table.slug for table in tables], now)
+    files["runs.csv"] = _csv(results.runs)
+    files["models.csv"] = _csv(sections.marked(compared.models, tables))
+    files["rankings.csv"] = _csv(sections.ranking_rows(compared.rankings))
+    files["printed.csv"] = _csv(compared.printed)
+    return [
+        write(folder / "index.html", main),
+        *fill(folder / "tables", files),
+        *shown.files,
+        *(folder / address for address in linked.values()),
+    ]
 
 
 def _html(
@@ -114,6 +128,8 @@ def _html(
     provenance: Mapping[str, Any],
     shown: Gallery,
     cases: list[sections.Section],
+    described: Sequence[Sheet],
+    linked: Mapping[str, str],
 ) -> str:
     baseline = plan.suite.report.baseline
     runs = results.runs
@@ -139,13 +155,16 @@ def _html(
             )
             if parts
         ],
+        descriptions=described,
+        ablations={},
+        run_pages=linked,
         statistics=explained(),
         runs=runs.to_dict("records"),
         failed=runs[runs["status"] == "failed"].to_dict("records"),
         skipped=results.skipped.to_dict("records"),
-        environments={key: dict(_flat(described)) for key, described in results.environments.items()},
+        environments={key: dict(flat(described)) for key, described in results.environments.items()},
         environment_runs=runs["environment"].value_counts().to_dict(),
-        provenance=dict(_flat(provenance)),
+        provenance=dict(flat(provenance)),
         metrics=_metrics(tables),
         model_notes={m: models.entry(m).notes for m in models.names() if m in plan.suite.models},
     )
@@ -155,15 +174,6 @@ def _metrics(tables: list[Table]) -> list[tuple[str, Metric]]:
     """Return each metric definition once, with the task it belongs to."""
     found = {column.metric.signature: (table.task, column.metric) for table in tables for column in table.columns}
     return list(found.values())
-
-
-def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yield nested mappings as dotted names, so that any provenance can be listed."""
-    for key, inner in value.items():
-        if isinstance(inner, Mapping):
-            yield from _flat(inner, f"{prefix}{key}.")
-        elif inner is not None and inner != "":
-            yield f"{prefix}{key}", str(inner)
 
 
 def _listed(frame: pd.DataFrame, column: str) -> pd.DataFrame:

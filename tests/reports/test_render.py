@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element
 
-import html5lib
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -24,6 +23,7 @@ from harness.reports import render, render_statistics
 from harness.reports.latex import escape
 from harness.reports.numbers import duration, p_value
 from harness.results import collect
+from tests.html import parse, text_of
 from tests.reports import fakes
 
 NASTY = r"Set & co: 100% #1_a $x^2~\ {b} <script>alert(1)</script> 中文 情感"
@@ -60,17 +60,6 @@ def rendered(plan: Plan, store: fakes.FakeStore, out: Path) -> Path:
     return page
 
 
-def parse(page: Path) -> Element:
-    document: Element = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(
-        page.read_text(encoding="utf-8")
-    )
-    return document
-
-
-def text_of(element: Element) -> str:
-    return " ".join("".join(element.itertext()).split())
-
-
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Path]:
     """A report with everything that can go wrong in it. Read only."""
@@ -81,19 +70,39 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Path]:
 def test_the_page_is_valid_and_needs_nothing_else(full: tuple[Plan, Path]) -> None:
     document = parse(full[1])
     for element in document.iter():
-        for name in ("src", "href", "action", "data", "srcset"):
-            value = element.get(name)
-            assert value is None or value.startswith("#"), f"{element.tag} {name}={value}"
+        for name in ("src", "action", "data", "srcset"):
+            assert element.get(name) is None, f"{element.tag} {name}={element.get(name)}"
     assert not document.findall(".//link")
-    assert not document.findall(".//script")
+    assert len(list(document.iter("script"))) == 1, "ours"
     assert "url(" not in full[1].read_text(encoding="utf-8")
 
 
-def test_anchors_lead_somewhere(full: tuple[Plan, Path]) -> None:
+def test_links_lead_somewhere_on_the_page_or_to_a_file_beside_it(full: tuple[Plan, Path]) -> None:
     document = parse(full[1])
     ids = [e.get("id") for e in document.iter() if e.get("id")]
     assert len(ids) == len(set(ids))
-    assert {e.get("href", "")[1:] for e in document.iter("a")} <= set(ids)
+    links = {e.get("href", "") for e in document.iter("a")}
+    assert {link[1:] for link in links if link.startswith("#")} <= set(ids)
+    files = {link for link in links if not link.startswith("#")}
+    assert all((full[1].parent / link).is_file() for link in files)
+
+
+def test_every_run_that_is_done_or_failed_has_its_page(full: tuple[Plan, Path]) -> None:
+    plan, page = full
+    missing = {run.run_id for run in plan.runs[20:25]}
+    expected = {f"runs/{run.run_id}.html" for run in plan.runs if run.run_id not in missing}
+    assert {path.relative_to(page.parent).as_posix() for path in page.parent.glob("runs/*.html")} == expected
+    linked = {e.get("href", "") for e in parse(page).iter("a")}
+    assert {link for link in linked if link.startswith("runs/")} == expected
+
+
+def test_data_and_models_are_described(full: tuple[Plan, Path]) -> None:
+    section = parse(full[1]).find(".//section[@id='described']")
+    told = text_of(section)
+    assert NASTY in told
+    assert "ZCR (1), MFCC (3)".lower() in told.lower()
+    assert section is not None
+    assert len(list(section.iter("table"))) == 3
 
 
 def test_names_are_text_and_never_code(full: tuple[Plan, Path]) -> None:
