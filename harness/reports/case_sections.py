@@ -79,10 +79,14 @@ def _sentences(study: CaseStudy, *, spoken: bool) -> Iterator[str]:
     yield study.rule
     yield (
         f"{other} is nearer to the truth than {base} on {100 * study.better:.1f} % of all {study.utterances} "
-        f"utterances; the median gain is {study.median_gain:+.3f}."
+        f"utterances; the median gain is {_signed(study.median_gain)}."
     )
     if not spoken:
         yield "What is said stands in the feature file, which has not been converted on this machine."
+
+
+def _signed(gain: float) -> str:
+    return f"{gain:+.3f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _about(study: CaseStudy) -> str:

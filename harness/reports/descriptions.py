@@ -115,8 +115,8 @@ def _networks(datasets: Iterable[DatasetSpec], plan: Plan) -> Sheet:
         caption="Sub-networks and tasks of the models, laid out as Table 3 of the paper.",
         about=(
             "Text, acoustics, vision: the kind of network that first reads the modality, in the paper's terms; FNN is "
-            f"a feed-forward network, L-C an LSTM with a CNN. {_YES}: the model is tried on the task; {_NO}: it is "
-            "not. Setting: the feature files that the suite runs it on."
+            f"a feed-forward network, L-C an LSTM with a CNN. {_YES}: the model is tried on the task in the paper; "
+            f"{_NO}: it is not. Setting: the feature files that the suite runs it on."
         ),
         synthetic=False,
         first="Model",

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from harness.comparison import Comparison, Contrast, Side, compare
 from harness.plan import Cell, Plan
@@ -144,6 +145,11 @@ class FakeRecord:
 
     def history(self) -> list[dict[str, Any]]:
         return [{"epoch": e, "train_loss": 1 / e, "valid_loss": 1.2 / e, "lr": 1e-3, "best": True} for e in (1, 2, 3)]
+
+    def features(self) -> tuple[list[str], dict[str, NDArray[np.float32]]]:
+        noise = np.random.default_rng(zlib.crc32(self.spec.run_id.encode()))
+        ids = self.frame["id"].to_list()
+        return ids, {name: noise.normal(size=(len(ids), 6)).astype(np.float32) for name in ("text", "audio", "vision")}
 
     def log(self) -> str:
         return "epoch 1 <b>of</b> 3\n"
