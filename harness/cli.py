@@ -66,6 +66,13 @@ class ExecutorName(StrEnum):
     local = "local"
 
 
+class Style(StrEnum):
+    """Whose layout LaTeX tables have."""
+
+    harness = "harness"
+    paper = "paper"
+
+
 class Device(StrEnum):
     """Where to train."""
 
@@ -266,13 +273,16 @@ def _report(
     case_notes: Annotated[
         Path | None, typer.Option("--case-notes", help="CSV: id, translation, acoustic, visual.", show_default=False)
     ] = None,
+    style: Annotated[
+        Style, typer.Option(help="Layout of the LaTeX tables: with spread and tests, or the paper's.")
+    ] = Style.harness,
     how: FormatOption = Format.table,
 ) -> None:
     """Render a suite's report again from its records."""
     folders = Folders.resolve(data_dir, runs_dir, reports_dir, cache_dir)
     pick = _selection(models, variants, seeds, datasets)
     planned = workflow.plan_suite(suite, pick, folders, need_data=False)
-    options = ReportOptions(figures, costs, case_model, _split(ids, "--ids"), case_notes, counting)
+    options = ReportOptions(figures, costs, case_model, _split(ids, "--ids"), case_notes, style.value, counting)
     print_rows([{"file": str(path)} for path in workflow.make_report(planned, folders, options)], how)
 
 

@@ -23,6 +23,7 @@ from harness.errors import InputError
 from harness.spec import Convention, Task
 
 __all__ = [
+    "CLASSES",
     "Metric",
     "MetricValue",
     "Reduction",
@@ -36,6 +37,8 @@ __all__ = [
 
 FloatArray = NDArray[np.floating[Any]]
 Kind = Literal["accuracy", "f1", "mae", "corr"]
+CLASSES = ("negative", "neutral", "positive")
+"""What the labels 0, 1 and 2 of classification mean."""
 _SIMS_CUTS = {2: (0.0,), 3: (-0.1, 0.1), 5: (-0.7, -0.1, 0.1, 0.7)}
 
 

@@ -7,9 +7,12 @@ one record under two names: the second name is an *alias*; it is shown, marked, 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -17,8 +20,10 @@ from numpy.typing import NDArray
 
 from harness.errors import HarnessError, StoreError
 from harness.metrics import MetricValue, compute, metrics_for
+from harness.sources import fingerprint_of
 
 if TYPE_CHECKING:
+    from harness.memo import Memo
     from harness.plan import Cell, Plan
     from harness.spec import Convention, RunSpec, Task
     from harness.store import Record, RunStore
@@ -26,6 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["CELL", "Learned", "Predictions", "Results", "RunDetails", "collect", "summarise"]
 
 Stored = TypeVar("Stored")
+
+Scores: TypeAlias = dict[str, MetricValue]
 
 CELL = ["dataset", "setting", "task", "model", "variant", "alias_of", "duplicate", "synthetic"]
 """What names a cell of a table. ``alias_of`` is empty, or the variant whose record this is; ``duplicate`` says that
@@ -131,6 +138,8 @@ class Results:
         ``best``, ``seconds``.
     details : Mapping
         Run id to `RunDetails`, the same way, for failed runs too.
+    hashes : Mapping
+        Run id to the SHA-256 of its predictions, for every run that is done; empty unless collected with a memo.
     """
 
     values: pd.DataFrame
@@ -141,9 +150,10 @@ class Results:
     learned: Mapping[str, Learned] = field(default_factory=dict)
     histories: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     details: Mapping[str, RunDetails] = field(default_factory=dict)
+    hashes: Mapping[str, str] = field(default_factory=dict)
 
 
-def collect(plan: Plan, store: RunStore) -> Results:
+def collect(plan: Plan, store: RunStore, memo: Memo | None = None) -> Results:
     """Read the records that a plan asks for.
 
     A record whose predictions cannot be read or scored is shown as a failed run with the reason: one broken file
@@ -155,17 +165,18 @@ def collect(plan: Plan, store: RunStore) -> Results:
         The expanded suite.
     store : RunStore
         Where the records are.
+    memo : Memo, optional
+        Where scores are looked up and kept. Every file is hashed all the same, so that a changed or broken one is seen.
     """
+    read = _Reader(store, memo)
     values: list[dict[str, Any]] = []
     runs: dict[str, dict[str, Any]] = {}
-    environments: dict[str, Mapping[str, Any]] = {}
-    scores: dict[str, dict[str, MetricValue]] = {}
+    scores: dict[str, Scores] = {}
     shown: set[tuple[str, ...]] = {(*_place(cell), cell.variant) for cell in plan.cells if not cell.skipped}
     for cell in plan.cells:
         for spec in cell.runs:
             if spec.run_id not in runs:
-                row, scored = _read_run(cell, spec, store, environments)
-                runs[spec.run_id], scores[spec.run_id] = row, scored
+                runs[spec.run_id], scores[spec.run_id] = read.run(cell, spec)
             values.extend(_value_rows(cell, spec, scores[spec.run_id], shown))
     skipped = [
         dict(zip(SKIPPED_COLUMNS, (*_place(cell), cell.variant, cell.skipped), strict=True))
@@ -178,7 +189,8 @@ def collect(plan: Plan, store: RunStore) -> Results:
         values=_typed(pd.DataFrame(values, columns=VALUE_COLUMNS)),
         runs=pd.DataFrame(list(runs.values()), columns=RUN_COLUMNS),
         skipped=pd.DataFrame(skipped, columns=SKIPPED_COLUMNS),
-        environments=environments,
+        environments=read.environments,
+        hashes=read.hashes,
         predictions=_Stored(done, _of_record(store, _predictions)),
         learned=_Stored(done, _of_record(store, _learned)),
         histories=_Stored(done, _of_record(store, lambda record, _: pd.DataFrame(record.history()))),
@@ -212,6 +224,10 @@ class _Stored(Mapping[str, Stored]):
 
     def __getitem__(self, run_id: str) -> Stored:
         return self._read(self._runs[run_id])
+
+    def __contains__(self, run_id: object) -> bool:
+        # Not the mixin's, which would read a record to answer.
+        return run_id in self._runs
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._runs)
@@ -293,42 +309,76 @@ def _value_rows(
             }
 
 
-def _read_run(
-    cell: Cell,
-    spec: RunSpec,
-    store: RunStore,
-    environments: dict[str, Mapping[str, Any]],
-) -> tuple[dict[str, Any], dict[str, MetricValue]]:
-    """Return the run's row and its scores; note its environment where it is done."""
-    row = dict.fromkeys(RUN_COLUMNS) | dict(zip(("dataset", "setting", "task", "model"), _place(cell), strict=True))
-    row |= {"variant": spec.variant, "seed": spec.seed, "run_id": spec.run_id, "label": spec.label}
-    row |= {"status": "missing", "kind": "", "reason": "", "stopped": "", "environment": ""}
-    try:
-        record = store.record(spec)
-        if record is None:
-            if (failure := store.failure(spec)) is not None:
-                row |= {"status": "failed", "kind": failure.kind, "reason": failure.reason}
-            return row, {}
-        scored, provenance = _score(record, spec, cell), record.provenance()
-    except (HarnessError, OSError, ValueError, KeyError, TypeError) as error:
-        why = " ".join(str(error).split()) if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
-        reason = f"what is stored cannot be used ({why}); delete its folder in the runs folder and run again"
-        return row | {"status": "failed", "kind": "record", "reason": reason}, {}
-    key = str(provenance.get("environment_key", ""))
-    environments.setdefault(key, provenance.get("environment", {}))
-    row |= {name: record.data.get(name) for name in ("wall_seconds", "epochs", "best_epoch", "stopped")}
-    costs = record.data.get("costs") or {}
-    return row | {"status": "done", "params_trainable": costs.get("params_trainable"), "environment": key}, scored
+class _Reader:
+    """Reads runs of one store, and notes where the finished ones were made.
+
+    Attributes
+    ----------
+    environments, hashes : dict
+        As in `Results`, of the runs read so far.
+    """
+
+    def __init__(self, store: RunStore, memo: Memo | None) -> None:
+        self._store, self._memo = store, memo
+        self.environments: dict[str, Mapping[str, Any]] = {}
+        self.hashes: dict[str, str] = {}
+
+    def run(self, cell: Cell, spec: RunSpec) -> tuple[dict[str, Any], Scores]:
+        """Return the run's row and its scores."""
+        row = dict.fromkeys(RUN_COLUMNS) | dict(zip(("dataset", "setting", "task", "model"), _place(cell), strict=True))
+        row |= {"variant": spec.variant, "seed": spec.seed, "run_id": spec.run_id, "label": spec.label}
+        row |= {"status": "missing", "kind": "", "reason": "", "stopped": "", "environment": ""}
+        try:
+            record = self._store.record(spec)
+            if record is None:
+                if (failure := self._store.failure(spec)) is not None:
+                    row |= {"status": "failed", "kind": failure.kind, "reason": failure.reason}
+                return row, {}
+            scored, provenance = self._scores(record, spec, cell), record.provenance()
+        except (HarnessError, OSError, ValueError, KeyError, TypeError) as error:
+            told = isinstance(error, HarnessError)
+            why = " ".join(str(error).split()) if told else f"{type(error).__name__}: {error}"
+            reason = f"what is stored cannot be used ({why}); delete its folder in the runs folder and run again"
+            return row | {"status": "failed", "kind": "record", "reason": reason}, {}
+        key = str(provenance.get("environment_key", ""))
+        self.environments.setdefault(key, provenance.get("environment", {}))
+        row |= {name: record.data.get(name) for name in ("wall_seconds", "epochs", "best_epoch", "stopped")}
+        costs = record.data.get("costs") or {}
+        return row | {"status": "done", "params_trainable": costs.get("params_trainable"), "environment": key}, scored
+
+    def _scores(self, record: Record, spec: RunSpec, cell: Cell) -> Scores:
+        if self._memo is None:
+            return _score(record, spec, cell)
+        sha256 = record.predictions_sha256()
+        key = self._memo.key("scores", _scored_by(), spec.task, cell.dataset.convention, sha256)
+        if (kept := self._memo.get(key)) is not None:
+            scored = {name: MetricValue(value, mmsa) for name, (value, mmsa) in kept.items()}
+        else:
+            scored = _score(record, spec, cell)
+            self._memo.put(key, {name: [one.value, one.mmsa] for name, one in scored.items()})
+        self.hashes[spec.run_id] = sha256
+        return scored
 
 
-def _score(record: Record, spec: RunSpec, cell: Cell) -> dict[str, MetricValue]:
+@functools.cache
+def _scored_by() -> tuple[str, ...]:
+    """Return what makes scores of a file of predictions: our code, and the libraries that read and sum."""
+    here = Path(__file__).parent
+    code = [here / "metrics.py", here / "results.py", here / "store" / "record.py"]
+    return (fingerprint_of(code, here), *map(metadata.version, ("numpy", "pandas", "pyarrow")))
+
+
+def _score(record: Record, spec: RunSpec, cell: Cell) -> Scores:
     label, pred, _ = _test_split(record, spec)
     return compute(spec.task, cell.dataset.convention, label, pred)
 
 
 def _test_split(record: Record, spec: RunSpec) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.object_]]:
     """Return labels, predictions and ids in the order of the record."""
-    predictions = record.predictions()
-    test = predictions[predictions["split"] == "test"]
-    columns = ["logit_0", "logit_1", "logit_2"] if spec.task == "classification" else "pred"
-    return test["label"].to_numpy(), test[columns].to_numpy(), test["id"].to_numpy(dtype=object)
+    frame = record.predictions()
+    # Columns as arrays before the split is taken: a mask on a frame costs more than reading the file.
+    test = frame["split"].to_numpy(dtype=object) == "test"
+    label, ids = frame["label"].to_numpy()[test], frame["id"].to_numpy(dtype=object)[test]
+    if spec.task == "classification":
+        return label, np.stack([frame[f"logit_{i}"].to_numpy()[test] for i in range(3)], axis=1), ids
+    return label, frame["pred"].to_numpy()[test], ids

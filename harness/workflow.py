@@ -328,7 +328,8 @@ def _run_row(run: RunSpec) -> dict[str, Any]:
 class ReportOptions:
     """What a user may ask of a report: figures and costs (else the suite's choice), whose cases, utterances, notes.
 
-    ``progress`` is told of the models whose costs are being counted.
+    ``style`` is the layout of the LaTeX tables, the harness's or the paper's; ``progress`` is told of the models whose
+    costs are being counted.
     """
 
     figures: bool | None = None
@@ -336,6 +337,7 @@ class ReportOptions:
     case_model: str | None = None
     case_ids: tuple[str, ...] = ()
     case_notes: Path | None = None
+    style: Literal["harness", "paper"] = "harness"
     progress: Callable[[Sequence[RunSpec]], Iterable[RunSpec]] = iter
 
 
@@ -353,6 +355,7 @@ def make_report(planned: Planned, folders: Folders, options: ReportOptions | Non
     from harness.cases import read_remarks
     from harness.costs import CellCosts, CellKey, plan_costs
     from harness.figures import cached_features
+    from harness.memo import Memo
     from harness.reports import Extras, render
     from harness.results import collect
 
@@ -370,13 +373,18 @@ def make_report(planned: Planned, folders: Folders, options: ReportOptions | Non
         case_ids=options.case_ids,
         costs=costs,
         uncounted=uncounted,
+        style=options.style,
     )
-    results = collect(plan, planned.store)
-    return render(
+    memo = Memo(folders.cache / "memo" / plan.suite.name)
+    results = collect(plan, planned.store, memo)
+    files = render(
         results,
         plan,
         folders.reports,
         now=datetime.now(UTC),
         provenance=provenance.of_report(),
         extras=extras,
+        memo=memo,
     )
+    memo.save()
+    return files

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
+import os
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from harness import results as results_module
+from harness.memo import Memo
 from harness.metrics import compute
-from harness.results import collect, summarise
+from harness.plan import Plan
+from harness.results import Results, collect, summarise
 from harness.store import RunStore
 from tests.helpers import fake_record
 from tests.reports import fakes
@@ -157,3 +163,84 @@ def test_features_follow_the_predictions_whatever_order_they_are_stored_in(tmp_p
         place = [list(ids).index(sample) for sample in learned.ids]
         assert np.array_equal(learned.arrays[name], array[place])
     assert list(results.histories[run.run_id]["epoch"]) == [1, 2, 3]
+
+
+@pytest.fixture
+def real(tmp_path: Path) -> tuple[Plan, RunStore]:
+    """A plan of four runs in both tasks, with whole records on the disk."""
+    plan = fakes.plan(tasks=("regression", "classification"), models=("LMF",), variants=("original",), seeds=(1, 2))
+    store = RunStore(tmp_path / "runs")
+    store.prepare()
+    for run in plan.runs:
+        fake_record(store, run)
+    return plan, store
+
+
+def same(found: Results, wanted: Results) -> None:
+    pd.testing.assert_frame_equal(found.values, wanted.values, check_exact=True)
+    pd.testing.assert_frame_equal(found.runs, wanted.runs, check_exact=True)
+    assert found.environments == wanted.environments
+
+
+def refuse(*_args: object) -> None:
+    raise AssertionError("computed again")
+
+
+def test_a_memo_changes_no_bit(real: tuple[Plan, RunStore], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = collect(*real)
+    memo = Memo(tmp_path / "memo")
+    same(collect(*real, memo), plain)
+    memo.save()
+    monkeypatch.setattr(results_module, "compute", refuse)
+    known = collect(*real, Memo(tmp_path / "memo"))
+    same(known, plain)
+    plan, store = real
+    files = {run.run_id: store.folder(run) / "predictions.parquet" for run in plan.runs}
+    assert known.hashes == {run_id: hashlib.sha256(path.read_bytes()).hexdigest() for run_id, path in files.items()}
+    assert set(known.predictions) == set(files)
+
+
+def test_a_memo_never_hides_a_changed_file(real: tuple[Plan, RunStore], tmp_path: Path) -> None:
+    plan, store = real
+    memo = Memo(tmp_path / "memo")
+    before = collect(plan, store, memo)
+    path = store.folder(plan.runs[0]) / "predictions.parquet"
+    stat, frame = path.stat(), pd.read_parquet(path)
+    frame["pred"] += 0.25
+    frame.to_parquet(path, index=False)
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    changed = collect(plan, store, memo)
+    told = changed.runs.set_index("run_id").loc[plan.runs[0].run_id]
+    assert told["status"] == "failed"
+    assert "was changed after the run" in told["reason"]
+    assert set(changed.hashes) == set(changed.predictions) == {run.run_id for run in plan.runs[1:]}
+    # Where no hash is stored, nobody can say that the file was changed: it counts as it is.
+    record = path.parent / "record.json"
+    data = json.loads(record.read_text())
+    del data["files"]["predictions.parquet"]
+    record.write_text(json.dumps(data))
+    again = collect(plan, store, memo)
+    same(again, collect(plan, store))
+    of_run = again.values["run_id"] == plan.runs[0].run_id
+    assert (again.values[of_run]["value"] != before.values[of_run]["value"]).any()
+
+
+def test_a_memo_never_hides_a_missing_file(real: tuple[Plan, RunStore], tmp_path: Path) -> None:
+    plan, store = real
+    memo = Memo(tmp_path / "memo")
+    collect(plan, store, memo)
+    (store.folder(plan.runs[0]) / "predictions.parquet").unlink()
+    (store.folder(plan.runs[1]) / "provenance.json").write_text("{}")
+    same(collect(plan, store, memo), collect(plan, store))
+    assert (collect(plan, store, memo).runs["status"] == "failed").sum() == 2
+
+
+def test_other_metric_code_finds_nothing_in_a_memo(
+    real: tuple[Plan, RunStore], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memo = Memo(tmp_path / "memo")
+    collect(*real, memo)
+    monkeypatch.setattr(results_module, "_scored_by", lambda: ("other code",))
+    monkeypatch.setattr(results_module, "compute", refuse)
+    with pytest.raises(AssertionError, match="computed again"):
+        collect(*real, memo)

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from harness.comparison.pairs import CellRuns, cell_name, cells_of
 from harness.errors import InputError
+from harness.metrics import CLASSES
 from harness.results import Predictions, Results
 from harness.spec import Task
-from harness.wording import counted
+from harness.wording import counted, listing
 
 if TYPE_CHECKING:
     from harness.plan import Plan
@@ -22,10 +24,10 @@ __all__ = ["PAPER_MODEL", "Case", "CaseStudy", "Group", "Side", "case_studies", 
 
 Group = Literal["largest gain", "middle", "largest loss", "picked"]
 
+_PICKED = "Picked by hand: what such cases show holds for them alone."
+
 PAPER_MODEL = "MulT"
 """The model of the paper's Table 9; a suite without it shows its first model that has both variants."""
-
-_CLASSES = ("negative", "neutral", "positive")
 
 
 @dataclass(frozen=True)
@@ -156,6 +158,7 @@ def case_study(
     # Rounded, so that gains that are equal on paper are not ranked by their last bits.
     gains = np.round([a.error - b.error for a, b in zip(ours, theirs, strict=True)], 9)
     names = baseline.names
+    chosen = list(_picked(labels, ids, gains.size) if ids else _chosen(gains, count))
     return CaseStudy(
         dataset=str(names["dataset"]),
         task=labels.task,
@@ -163,14 +166,11 @@ def case_study(
         synthetic=bool(names["synthetic"]),
         names=(_name(baseline), _name(variant)),
         seeds=tuple(seeds),
-        cases=tuple(
-            Case(str(labels.ids[i]), group, _truth(labels, i), ours[i], theirs[i])
-            for i, group in (_picked(labels, ids, gains.size) if ids else _chosen(gains, count))
-        ),
+        cases=tuple(Case(str(labels.ids[i]), group, _truth(labels, i), ours[i], theirs[i]) for i, group in chosen),
         utterances=gains.size,
         better=float(np.mean(gains > 0)) if gains.size else float("nan"),
         median_gain=float(np.median(gains)) if gains.size else float("nan"),
-        rule=_rule(count, gains.size, picked=bool(ids)),
+        rule=_PICKED if ids else _rule([group for _, group in chosen], gains.size),
     )
 
 
@@ -208,13 +208,13 @@ def _sides(labels: Predictions, runs: Sequence[Predictions]) -> list[Side]:
         means, spreads = stacked.mean(axis=0), _spread(stacked)
         errors = np.abs(means - labels.label)
         return [Side(float(m), float(s), float(e)) for m, s, e in zip(means, spreads, errors, strict=True)]
-    odds = np.exp(stacked - stacked.max(axis=-1, keepdims=True))
-    shares = odds / odds.sum(axis=-1, keepdims=True)
-    of_truth = np.take_along_axis(shares, labels.label.astype(np.int64)[None, :, None], axis=-1)[..., 0]
-    votes = [np.bincount(column, minlength=len(_CLASSES)).argmax() for column in stacked.argmax(axis=-1).T]
+    of_truth = np.take_along_axis(softmax(stacked, axis=-1), labels.label.astype(np.int64)[None, :, None], axis=-1)[
+        ..., 0
+    ]
+    votes = [np.bincount(column, minlength=len(CLASSES)).argmax() for column in stacked.argmax(axis=-1).T]
     means, spreads = of_truth.mean(axis=0), _spread(of_truth)
     return [
-        Side(float(m), float(s), float(1 - m), _CLASSES[vote]) for m, s, vote in zip(means, spreads, votes, strict=True)
+        Side(float(m), float(s), float(1 - m), CLASSES[vote]) for m, s, vote in zip(means, spreads, votes, strict=True)
     ]
 
 
@@ -256,18 +256,25 @@ def _picked(labels: Predictions, ids: Sequence[str], scored: int) -> Iterator[tu
 
 def _truth(labels: Predictions, i: int) -> str:
     if labels.task == "classification":
-        return _CLASSES[int(labels.label[i])]
+        return CLASSES[int(labels.label[i])]
     return f"{labels.label[i]:.2f}"
 
 
-def _rule(count: int, utterances: int, *, picked: bool) -> str:
-    if picked:
-        return "Picked by hand: what such cases show holds for them alone."
-    each = f"{counted(count, 'utterance')}"
-    return (
-        f"Of {utterances} test utterances, the {each} with the largest gain, the {each} nearest to the median gain and "
-        f"the {each} with the largest loss; equal gains go by id. Nothing was picked by hand."
+def _rule(groups: Sequence[Group], utterances: int) -> str:
+    """Say how the cases were chosen; where fewer gain or lose than were to be shown, or none, that too."""
+    described: tuple[tuple[Group, str], ...] = (
+        ("largest gain", "with the largest gain"),
+        ("middle", "nearest to the median gain"),
+        ("largest loss", "with the largest loss"),
     )
+    counts = [(groups.count(group), words) for group, words in described]
+    told = listing(
+        [
+            f"the {counted(count, 'utterance')} {words}" if count else f"none {words.replace('the largest', 'a')}"
+            for count, words in counts
+        ]
+    )
+    return f"Of {counted(utterances, 'test utterance')}, {told}; equal gains go by id. Nothing was picked by hand."
 
 
 def _name(cell: CellRuns) -> str:

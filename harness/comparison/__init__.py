@@ -8,6 +8,7 @@
 | `items` | would these very models differ on other utterances? The second level |
 | `models` | is there a difference over models? |
 | `printed` | do our seeds agree with what the paper prints? |
+| `blocks`, `measured` | the first three levels, one model at a time: looked up, or computed on several cores |
 | `everything` | all of it for one question |
 """
 

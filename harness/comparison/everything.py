@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pandas as pd
 
-from harness.comparison.intervals import INTERVAL, RESAMPLES, intervals
-from harness.comparison.items import SECOND, second_level
+from harness.comparison.blocks import Draws, blocks
+from harness.comparison.intervals import CELL_COLUMNS, CONTRAST_COLUMNS, INTERVAL, RESAMPLES
+from harness.comparison.items import SECOND_COLUMNS
+from harness.comparison.measured import measured
 from harness.comparison.models import Ranking, over_models, rankings
-from harness.comparison.pairs import Contrast
-from harness.comparison.printed import MARGINS, against_paper
-from harness.comparison.seeds import CONTRAST_KEY, contrasts
-from harness.metrics import definition
+from harness.comparison.pairs import Contrast, cells_of, pairs
+from harness.comparison.printed import against_paper
+from harness.comparison.seeds import CONTRAST_KEY, FIRST_COLUMNS, with_families
+from harness.memo import Memo
 from harness.results import CELL, Results, summarise
-from harness.statistics import seeds_needed
 
 __all__ = ["Comparison", "compare"]
-
-_NOT_ASKED = pd.DataFrame(columns=[*CONTRAST_KEY, *SECOND, "holm", "verdict"])
 
 
 @dataclass(frozen=True)
@@ -64,6 +61,8 @@ def compare(
     alpha: float = 0.05,
     resamples: int = RESAMPLES,
     items: bool = True,
+    memo: Memo | None = None,
+    workers: int = 1,
 ) -> Comparison:
     """Ask one question of a suite's records at every level.
 
@@ -78,11 +77,22 @@ def compare(
         Bootstrap resamples and random swaps.
     items : bool
         Whether to make the second-level tests.
+    memo : Memo, optional
+        Where intervals and second-level tests are looked up and kept, if `results` were collected with one too.
+    workers : int
+        Processes that compute what is not known. Neither they nor the memo change a bit of the result.
     """
     asked = asked or Contrast()
-    first = contrasts(results.values, asked, alpha)
     averaged = summarise(results.values)
-    cells, differences = intervals(results, [asked], alpha=alpha, resamples=resamples)
+    cells = cells_of(results.values)
+    chosen = pairs(cells, asked)
+    found = measured(results, blocks(cells, chosen), Draws(alpha, resamples), items=items, memo=memo, workers=workers)
+    first = pd.DataFrame(found.first, columns=[*FIRST_COLUMNS, "needed"])
+    needed = first.pop("needed")
+    first = with_families(first, alpha)
+    means = pd.DataFrame(found.cells, columns=CELL_COLUMNS)
+    differences = pd.DataFrame(found.contrasts, columns=CONTRAST_COLUMNS)
+    tested = pd.DataFrame(found.items, columns=SECOND_COLUMNS)
     # A repeated pair carries the interval of the one it repeats, as it does the tests.
     key = [name for name in CONTRAST_KEY if name not in {"variant", "alias_of", "duplicate", "contrast"}]
     renamed = first.rename(columns={"low": "t_low", "high": "t_high"})
@@ -91,29 +101,12 @@ def compare(
         differences.rename(columns={"variant": "shown"})[[*key, "shown", *INTERVAL]], on=[*key, "shown"], how="left"
     )
     return Comparison(
-        cells=averaged.merge(cells, on=[*CELL, "metric"], how="left"),
-        contrasts=joined.drop(columns="shown").assign(needed=[_needed(*row, alpha) for row in _spreads(first)]),
+        cells=averaged.merge(means, on=[*CELL, "metric"], how="left"),
+        contrasts=joined.drop(columns="shown").assign(needed=needed),
         models=over_models(first, alpha),
         rankings=rankings(averaged, results.values, alpha),
         printed=against_paper(results.values, alpha),
-        items=_second(results, asked, first, alpha, resamples) if items else _NOT_ASKED.copy(),
+        items=tested.merge(first[[*CONTRAST_KEY, "holm", "verdict"]], on=CONTRAST_KEY, how="left"),
         alpha=alpha,
         resamples=resamples,
     )
-
-
-def _spreads(first: pd.DataFrame) -> Iterator[tuple[str, float]]:
-    return zip(first["metric"].astype(str), first["sd"].astype(float), strict=True)
-
-
-def _needed(metric: str, sd: float, alpha: float) -> float:
-    """Return how many seeds a delta that counts asks for; NaN where no spread was seen."""
-    defined = definition(metric)
-    if defined is None or not sd > 0:
-        return math.nan
-    return float(seeds_needed(MARGINS[defined.percent] / sd, alpha))
-
-
-def _second(results: Results, asked: Contrast, first: pd.DataFrame, alpha: float, resamples: int) -> pd.DataFrame:
-    found = second_level(results, asked, alpha=alpha, resamples=resamples)
-    return found.merge(first[[*CONTRAST_KEY, "holm", "verdict"]], on=CONTRAST_KEY, how="left")

@@ -8,18 +8,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from harness.comparison.blocks import Block, Draws, Rows, blocks
 from harness.comparison.pairs import CellRuns, Contrast, Pair, cells_of, pairs
-from harness.comparison.predictions import Arms
+from harness.comparison.predictions import Arms, one_thread
 from harness.comparison.seeds import CONTRAST_KEY
 from harness.results import CELL, Results
 from harness.statistics import ItemSums, TwoLevel, two_level_bootstraps
 
-__all__ = ["INTERVAL", "RESAMPLES", "intervals"]
+__all__ = ["CELL_COLUMNS", "CONTRAST_COLUMNS", "INTERVAL", "RESAMPLES", "interval_rows", "intervals"]
 
 RESAMPLES = 10_000
 INTERVAL = ["low", "high", "method", "seed_share", "bootstrap_low", "bootstrap_high", "items", "undefined_resamples"]
 """What an interval's row holds beside its name. ``seed_share`` is the part of the variance that comes from seeds,
 ``undefined_resamples`` counts those left out because the metric is not defined on them."""
+
+CELL_COLUMNS = [*CELL, "metric", *INTERVAL]
+CONTRAST_COLUMNS = [*CONTRAST_KEY, *INTERVAL]
 
 _Task = tuple[list[Any], float, tuple[ItemSums, ItemSums | None]]
 """What names the row, the sign of an improvement, and the arms."""
@@ -55,32 +59,30 @@ def intervals(
         hold no row where an interval cannot be: no run, or arms that were tested on different utterances.
     """
     cells = cells_of(results.values)
-    chosen = [pair for one in asked for pair in pairs(cells, one) if not pair.duplicate]
-    single: list[list[Any]] = []
-    paired: list[list[Any]] = []
-    # One model at a time: the columns of a whole table need not fit in memory together.
-    for block_cells, block_pairs in _blocks(cells, chosen):
-        arms = Arms(results.predictions)
-        tasks = [*_cell_tasks(block_cells, arms), *_pair_tasks(block_pairs, arms)]
-        by_items: dict[int, list[_Task]] = {}
-        for task in tasks:
-            by_items.setdefault(task[2][0].items, []).append(task)
-        for same in by_items.values():
-            found = two_level_bootstraps([arms for _, _, arms in same], resamples=resamples, alpha=alpha, seed=seed)
-            for (named, sign, (_, variant)), interval in zip(same, found, strict=True):
-                (single if variant is None else paired).append([*named, *_turned(interval, sign)])
-    return (
-        pd.DataFrame(single, columns=[*CELL, "metric", *INTERVAL]),
-        pd.DataFrame(paired, columns=[*CONTRAST_KEY, *INTERVAL]),
-    )
+    single: Rows = []
+    paired: Rows = []
+    with one_thread():
+        for block in blocks(cells, [pair for one in asked for pair in pairs(cells, one)]):
+            of_cells, of_pairs = interval_rows(block, Arms(results.predictions), Draws(alpha, resamples, seed))
+            single += of_cells
+            paired += of_pairs
+    return pd.DataFrame(single, columns=CELL_COLUMNS), pd.DataFrame(paired, columns=CONTRAST_COLUMNS)
 
 
-def _blocks(cells: Sequence[CellRuns], chosen: Sequence[Pair]) -> Iterator[tuple[list[CellRuns], list[Pair]]]:
-    def place(cell: CellRuns) -> tuple[Any, ...]:
-        return cell.key[:4]
-
-    for key in dict.fromkeys(place(cell) for cell in cells):
-        yield [c for c in cells if place(c) == key], [p for p in chosen if place(p.other) == key]
+def interval_rows(block: Block, arms: Arms, draws: Draws) -> tuple[Rows, Rows]:
+    """Return the rows of the cells and those of the comparisons of one block."""
+    single: Rows = []
+    paired: Rows = []
+    by_items: dict[int, list[_Task]] = {}
+    for task in (*_cell_tasks(block.cells, arms), *_pair_tasks(block.different, arms)):
+        by_items.setdefault(task[2][0].items, []).append(task)
+    for same in by_items.values():
+        found = two_level_bootstraps(
+            [both for _, _, both in same], resamples=draws.resamples, alpha=draws.alpha, seed=draws.seed
+        )
+        for (named, sign, (_, variant)), interval in zip(same, found, strict=True):
+            (single if variant is None else paired).append([*named, *_turned(interval, sign)])
+    return single, paired
 
 
 def _cell_tasks(cells: Sequence[CellRuns], arms: Arms) -> Iterator[_Task]:

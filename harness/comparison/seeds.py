@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from harness.comparison.blocks import Rows
 from harness.comparison.pairs import Contrast, Pair, cells_of, pairs
 from harness.results import CELL
 from harness.statistics import (
@@ -22,7 +23,7 @@ from harness.statistics import (
     sign_flip,
 )
 
-__all__ = ["CONTRAST_KEY", "FAMILY", "SAME_RUNS", "contrasts", "worded"]
+__all__ = ["CONTRAST_KEY", "FAMILY", "FIRST_COLUMNS", "SAME_RUNS", "contrasts", "first_rows", "with_families", "worded"]
 
 CONTRAST_KEY = [*CELL, "metric", "contrast", "baseline_model", "baseline"]
 """What names a comparison: the cell, and what it is compared with."""
@@ -34,7 +35,8 @@ SAME_RUNS = "the same runs"
 """The note of a comparison of two names of one run, which is not tested."""
 
 _TEST = ["n", "mean", "sd", "t", "df", "p", "low", "high", "alpha", "note"]
-_COLUMNS = [*CONTRAST_KEY, "higher_is_better", *_TEST, "exact", "floor", "d", "detectable"]
+FIRST_COLUMNS = [*CONTRAST_KEY, "higher_is_better", *_TEST, "exact", "floor", "d", "detectable"]
+"""What a comparison's row holds before the tests of its family are adjusted."""
 
 
 def contrasts(values: pd.DataFrame, asked: Contrast | None = None, alpha: float = 0.05) -> pd.DataFrame:
@@ -59,8 +61,13 @@ def contrasts(values: pd.DataFrame, asked: Contrast | None = None, alpha: float 
         size is ``family``; ``significant`` (Holm below alpha) and ``verdict`` (better, worse, no difference shown,
         cannot tell). A pair that repeats another carries that one's figures and does not count in a family.
     """
-    rows = [row for pair in pairs(cells_of(values), asked or Contrast()) for row in _rows(pair, alpha)]
-    return _with_families(pd.DataFrame(rows, columns=_COLUMNS), alpha)
+    rows = [row for pair in pairs(cells_of(values), asked or Contrast()) for row in first_rows(pair, alpha)]
+    return with_families(pd.DataFrame(rows, columns=FIRST_COLUMNS), alpha)
+
+
+def first_rows(pair: Pair, alpha: float) -> Rows:
+    """Return the rows of one comparison, one a metric, as `FIRST_COLUMNS` has them."""
+    return [[row[name] for name in FIRST_COLUMNS] for row in _rows(pair, alpha)]
 
 
 def _rows(pair: Pair, alpha: float) -> Iterator[dict[str, Any]]:
@@ -89,7 +96,8 @@ def _rows(pair: Pair, alpha: float) -> Iterator[dict[str, Any]]:
         )
 
 
-def _with_families(frame: pd.DataFrame, alpha: float) -> pd.DataFrame:
+def with_families(frame: pd.DataFrame, alpha: float) -> pd.DataFrame:
+    """Return first-level rows with what the tests of their family say together."""
     nan = pd.Series(np.nan, index=frame.index, dtype=np.float64)
     adjusted, q = nan.copy(), nan.copy()
     family = pd.Series(0, index=frame.index, dtype=np.int64)
@@ -98,8 +106,9 @@ def _with_families(frame: pd.DataFrame, alpha: float) -> pd.DataFrame:
         family[block.index] = int(block["p"].notna().sum())
     key = ["dataset", "setting", "task", "model", "metric", "baseline_model", "baseline"]
     index = {name: i for i, name in zip(frame.index, _tuples(frame, [*key, "variant"]), strict=True)}
-    for i, name in zip(frame.index, _tuples(frame, [*key, "alias_of"]), strict=True):
-        if bool(frame.at[i, "duplicate"]) and name in index:
+    repeated = frame[frame["duplicate"].astype(bool)]
+    for i, name in zip(repeated.index, _tuples(repeated, [*key, "alias_of"]), strict=True):
+        if name in index:
             adjusted[i], q[i], family[i] = (series[index[name]] for series in (adjusted, q, family))
     frame = frame.assign(holm=adjusted, q=q, family=family, significant=adjusted < alpha)
     return frame.assign(verdict=[_verdict(row, alpha) for row in frame.to_dict("records")])

@@ -87,7 +87,8 @@ def _data(cells: pd.DataFrame, place: Place, metrics: list[Metric]) -> pd.DataFr
 def _caption(data: pd.DataFrame, place: Place, alpha: float) -> str:
     text = (
         f"{mean_over(data['seeds'].max())}, against {_X} (log scale); vertical lines: "
-        f"{100 * (1 - alpha):g} % intervals over seeds and test utterances."
+        f"{100 * (1 - alpha):g} % intervals over seeds and test utterances, or by Student's t over seeds where seeds "
+        "are most of the variance."
     )
     others = [variant for variant in dict.fromkeys(data["variant"]) if variant != place.baseline]
     if others:

@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from harness.metrics import reductions
+from harness.metrics import CLASSES, reductions
 from harness.spec import Convention, Task
 from harness.statistics import adjust, mean_interval, paired_t
 
@@ -47,7 +47,8 @@ __all__ = [
 
 FloatArray = NDArray[np.float64]
 
-SENTIMENTS = ("negative", "neutral", "positive")
+SENTIMENTS = CLASSES
+"""The sentiments that utterances are told apart by, of scores by their sign."""
 
 PLACE = ["dataset", "setting", "task", "model"]
 """What names a row of a figure: everything about a cell but its variant."""

@@ -59,7 +59,8 @@ def _section(table: Table, study: CaseStudy, texts: Mapping[str, str], remarks: 
             columns=heads(
                 Head("Chosen as", words=True),
                 *(Head(name.capitalize(), words=True) for name in words),
-                *(Head("Truth", words=study.task == "classification"), base, _measure(study), other, _measure(study)),
+                Head("Truth", words=study.task == "classification"),
+                *(base, f"{_measure(study)} of {base}", other, f"{_measure(study)} of {other}"),
                 Head("Nearer", words=True),
             ),
             lines=tuple(
@@ -90,9 +91,9 @@ def _signed(gain: float) -> str:
 
 
 def _about(study: CaseStudy) -> str:
-    over = f"over {len(study.seeds)} seeds ({listing([str(seed) for seed in study.seeds])})"
     if len(study.seeds) == 1:
-        over = f"of seed {study.seeds[0]}"
+        return _about_one(study)
+    over = f"over {len(study.seeds)} seeds ({listing([str(seed) for seed in study.seeds])})"
     if study.task == "regression":
         return (
             f"Predictions are means {over}, ± their standard deviation. |Δ|: distance of that mean from the truth. "
@@ -101,6 +102,18 @@ def _about(study: CaseStudy) -> str:
     return (
         f"The class that most seeds predict, and the probability of the true class as a mean {over}, ± its standard "
         "deviation. Miss: one minus that probability. Nearer: the model that misses less."
+    )
+
+
+def _about_one(study: CaseStudy) -> str:
+    seed = study.seeds[0]
+    if study.task == "regression":
+        return (
+            f"Predictions of seed {seed}. |Δ|: their distance from the truth. Nearer: the model with the smaller |Δ|."
+        )
+    return (
+        f"The class that the run of seed {seed} predicts, and its probability of the true class. Miss: one minus that "
+        "probability. Nearer: the model that misses less."
     )
 
 

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from harness.cases import Remark
 from harness.comparison import Comparison
 from harness.figures import Drawing, Missing, Saved, drawings, raw_drawings, save
+from harness.reports.files import Style
 from harness.results import Results
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class Extras:
         What the cells of the plan cost, as far as that was counted.
     uncounted : mapping
         Why the costs of a cell are not there.
+    style : {"harness", "paper"}
+        Whose layout the LaTeX tables have.
     """
 
     figures: bool = True
@@ -57,6 +60,7 @@ class Extras:
     case_ids: tuple[str, ...] = ()
     costs: Mapping[CellKey, CellCosts] = field(default_factory=dict)
     uncounted: Mapping[CellKey, str] = field(default_factory=dict)
+    style: Style = "harness"
 
     @property
     def texts(self) -> dict[str, dict[str, str]]:

@@ -209,7 +209,9 @@ def _others(cells: Sequence[Cell], columns: Sequence[Column]) -> Iterator[tuple[
             for one in (row.get(column.metric.name) for column in columns)
         ]
         if any(texts):
-            yield (model, setting), Row("published", f"{model}*", "original", setting, "", tuple(map(Number, texts)))
+            # Only where the paper prints the setting: ours is not a statement about theirs.
+            theirs = next((one.setting for one in row.values() if one.setting), "")
+            yield (model, setting), Row("published", f"{model}*", "original", theirs, "", tuple(map(Number, texts)))
 
 
 def _value_row(cell: Cell, found: _Found, *, ranked: bool) -> Row:

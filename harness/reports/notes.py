@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from harness.metrics import Metric
+from harness.models.text import UNREAD
 from harness.wording import counted, listing
 
 if TYPE_CHECKING:
@@ -75,8 +76,9 @@ def _delta_notes(
         return
     lower = listing([metric.name for metric, _ in metrics if not metric.higher_is_better])
     exception = f" ({lower}: {baseline} minus variant)" if lower else ""
-    yield f"Δ rows: mean over paired seeds of variant minus {baseline}{exception}, so + is always an improvement."
     most = paired[paired["n"] == paired["n"].max()].iloc[0]
+    over = "mean over paired seeds of " if most["n"] > 1 else ""
+    yield f"Δ rows: {over}variant minus {baseline}{exception}, so + is always an improvement."
     if most["n"] < _PAIR:
         yield "With one pair of runs no difference can be tested: no daggers."
         return
@@ -147,6 +149,8 @@ def _encoder_notes(cells: Sequence[Cell]) -> Iterator[str]:
                 weights = run.text_encoder.sha256
                 size = f"{run.text_encoder.config['num_hidden_layers']} layers, {run.text_encoder.width} wide"
                 how = f"{size}, weights {weights[:12]}" if weights else "weights drawn at random from each run's seed"
+                if weights == UNREAD:
+                    how = f"{size}, not read on this machine"
                 named.setdefault(f"{run.text_encoder.name}, {how}", []).append(cell.model)
             if run.data.repeated:
                 repeated.setdefault(listing(run.data.repeated), []).append(cell.model)

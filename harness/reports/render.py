@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness import models
 from harness.cases import case_studies
 from harness.comparison import RESAMPLES, Comparison, Contrast, Side, compare
 from harness.figures import style
 from harness.metrics import Metric
-from harness.reports import details, latex, sections
+from harness.reports import details, sections
+from harness.reports.ablation import ablation
 from harness.reports.case_sections import CASES, case_sections
 from harness.reports.descriptions import descriptions
 from harness.reports.explained import explained
+from harness.reports.files import latex_files, made_by, number_files
 from harness.reports.gallery import Extras, Gallery, gallery
 from harness.reports.layout import build
 from harness.reports.pages import flat, page, write
@@ -29,9 +30,13 @@ from harness.reports.tables import Table
 from harness.results import Results
 
 if TYPE_CHECKING:
+    from harness.memo import Memo
     from harness.plan import Plan
 
 __all__ = ["render"]
+
+_WORKERS = os.cpu_count() or 1
+"""Processes that compute statistics; the numbers are the same whatever their number."""
 
 _OVER_MODELS = (
     "Does a variant help in general? One question per data set, task, metric and contrast, asked of the models' mean "
@@ -53,6 +58,7 @@ def render(
     provenance: Mapping[str, Any] | None = None,
     resamples: int = RESAMPLES,
     extras: Extras | None = None,
+    memo: Memo | None = None,
 ) -> list[Path]:
     """Write ``<out_dir>/<suite>/index.html``, its ``tables`` folder and a page per run; each file appears whole.
 
@@ -74,6 +80,8 @@ def render(
         Bootstrap resamples and random swaps behind the intervals and second-level tests.
     extras : Extras, optional
         Figures and cases: what they need beside the records, and which are wanted; no figures unless given.
+    memo : Memo, optional
+        Statistics that were made before; what is made now goes into it.
 
     Returns
     -------
@@ -88,7 +96,9 @@ def render(
         If a file cannot be written.
     """
     report = plan.suite.report
-    compared = compare(results, Contrast(Side(report.baseline)), alpha=report.alpha, resamples=resamples)
+    compared = compare(
+        results, Contrast(Side(report.baseline)), alpha=report.alpha, resamples=resamples, memo=memo, workers=_WORKERS
+    )
     folder = out_dir / plan.suite.name
     extras = extras or Extras(figures=False)
     tables = build(compared, plan, extras.costs, extras.uncounted)
@@ -98,25 +108,40 @@ def render(
     shown = gallery(results, compared, plan, folder, features=extras.features) if extras.figures else Gallery()
     described = descriptions(plan, extras.features)
     linked = run_pages(results, plan, folder)
-    main = _html(results, plan, tables, compared, now, provenance or {}, shown, cases, described, linked)
-    files = {}
-    for table in tables:
-        files[f"{table.slug}.tex"] = latex.fragment(table)
-        files[f"{table.slug}.csv"] = _csv(table.summary)
-        files[f"{table.slug}-contrasts.csv"] = _csv(table.contrasts)
-        files[f"{table.slug}-items.csv"] = _csv(_listed(table.items, "per_seed_p"))
-    title = plan.suite.title or plan.suite.name
-    files["tables.tex"] = latex.document(title, [table.slug for table in tables], now)
-    files["runs.csv"] = _csv(results.runs)
-    files["models.csv"] = _csv(sections.marked(compared.models, tables))
-    files["rankings.csv"] = _csv(sections.ranking_rows(compared.rankings))
-    files["printed.csv"] = _csv(compared.printed)
+    over = [
+        _Over("over-models", "Over models", _OVER_MODELS, sections.over_models(tables, compared)),
+        _Over("ranks", "Variants ranked", _RANKED, sections.ranked(tables, compared)),
+        _Over("published", "Published beside ours", _PUBLISHED, sections.published(tables, compared)),
+        _Over("cases", "Cases", CASES, cases),
+    ]
+    main = _html(results, plan, tables, compared, now, provenance or {}, shown, described, over, linked)
+    printed = latex_files(
+        plan.suite.title or plan.suite.name,
+        tables,
+        described,
+        # The paper's layout has the paper's tables: of what stands after the results, the cases alone.
+        [part for one in over if extras.style == "harness" or one.place == "cases" for part in one.parts],
+        extras.costs,
+        style=extras.style,
+        baseline=report.baseline,
+        made=made_by(provenance or {}),
+        now=now,
+    )
     return [
         write(folder / "index.html", main),
-        *fill(folder / "tables", files),
+        *fill(folder / "tables", printed | number_files(results, tables, compared)),
         *shown.files,
         *(folder / address for address in linked.values()),
     ]
+
+
+class _Over(NamedTuple):
+    """What stands after the tables: its anchor, its heading, what it asks, and a section per table."""
+
+    place: str
+    title: str
+    intro: str
+    parts: list[sections.Section]
 
 
 def _html(
@@ -127,8 +152,8 @@ def _html(
     now: datetime,
     provenance: Mapping[str, Any],
     shown: Gallery,
-    cases: list[sections.Section],
     described: Sequence[Sheet],
+    over: Sequence[_Over],
     linked: Mapping[str, str],
 ) -> str:
     baseline = plan.suite.report.baseline
@@ -145,18 +170,9 @@ def _html(
         pictures={table.slug: shown.pictures.get(style.slug(table.slug), ()) for table in tables},
         undrawn={table.slug: shown.missing.get(style.slug(table.slug), ()) for table in tables},
         folds={table.slug: details.folds(table, compared, baseline) for table in tables},
-        over=[
-            (place, title, intro, parts)
-            for place, title, intro, parts in (
-                ("over-models", "Over models", _OVER_MODELS, sections.over_models(tables, compared)),
-                ("ranks", "Variants ranked", _RANKED, sections.ranked(tables, compared)),
-                ("published", "Published beside ours", _PUBLISHED, sections.published(tables, compared)),
-                ("cases", "Cases", CASES, cases),
-            )
-            if parts
-        ],
+        over=[one for one in over if one.parts],
         descriptions=described,
-        ablations={},
+        ablations={table.slug: ablation(table) for table in tables},
         run_pages=linked,
         statistics=explained(),
         runs=runs.to_dict("records"),
@@ -174,12 +190,3 @@ def _metrics(tables: list[Table]) -> list[tuple[str, Metric]]:
     """Return each metric definition once, with the task it belongs to."""
     found = {column.metric.signature: (table.task, column.metric) for table in tables for column in table.columns}
     return list(found.values())
-
-
-def _listed(frame: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Return the frame with one column's lists written out, as a CSV can hold them."""
-    return frame.assign(**{column: [";".join(f"{value:.6g}" for value in values) for values in frame[column]]})
-
-
-def _csv(frame: pd.DataFrame) -> str:
-    return frame.to_csv(index=False, lineterminator="\n")

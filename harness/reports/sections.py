@@ -41,11 +41,13 @@ def over_models(tables: Sequence[Table], compared: Comparison) -> list[Section]:
 
 def _over(table: Table, rows: Sequence[dict[str, Any]], alpha: float) -> Section:
     frame = table.contrasts
-    models = frame[~frame["duplicate"].astype(bool) & frame["mean"].notna()]["model"].unique()
+    compared = frame[~frame["duplicate"].astype(bool) & frame["mean"].notna()]
+    models = compared["model"].unique()
+    each = "its mean delta over seeds" if (compared["n"] > 1).any() else "the delta of its one seed"
     return Section(
         table.heading,
         (
-            f"The blocks are the models of this table: {listing(list(models))}, each with its mean delta over seeds. "
+            f"The blocks are the models of this table: {listing(list(models))}, each with {each}. "
             "What is asked is whether other models of this kind would gain too; models that share most of their code "
             "are less independent than the tests assume.",
         ),

@@ -120,6 +120,20 @@ class Table:
     items: pd.DataFrame
 
     @property
+    def caption(self) -> str:
+        """What the table shows, as a sentence."""
+        numbers = [
+            number for block in self.blocks for row in block.rows if row.kind == "value" for number in row.numbers
+        ]
+        if any(number.sd for number in numbers):
+            shown = "mean ± standard deviation over seeds"
+        elif any(number.text for number in numbers):
+            shown = "one run"
+        else:
+            shown = "no finished run yet"
+        return f"{self.title}, {self.task}: {shown} of every model and variant."
+
+    @property
     def metrics(self) -> dict[str, Metric]:
         """The metrics of its columns by name."""
         return {column.metric.name: column.metric for column in self.columns}

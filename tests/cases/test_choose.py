@@ -76,6 +76,7 @@ def test_an_utterance_stands_once_and_gains_are_gains() -> None:
     found = results({("LMF", "original"): BASE, ("LMF", "fg"): worse}, LABEL)
     study = case_study(found, *cells(found), count=3)
     assert {case.group for case in study.cases} == {"middle", "largest loss"}
+    assert study.rule.startswith("Of 6 test utterances, none with a gain, the 3 utterances nearest to the median gain")
     assert len({case.id for case in study.cases}) == len(study.cases) == 6
 
 

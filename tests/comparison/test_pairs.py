@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from harness.comparison import Contrast, Side, cell_name, contrasts, intervals, parse_side, second_level
 from harness.comparison.pairs import cells_of, pairs
 from harness.errors import InputError
+from harness.results import CELL
 from harness.spec import Variant
 from tests.comparison import made
 from tests.reports import fakes
@@ -240,3 +242,21 @@ class TestSides:
     def test_sides_that_make_no_sense_together(self, a: Side, b: Side) -> None:
         with pytest.raises(ValueError, match=r"compared with"):
             Contrast(a, b)
+
+
+def test_cells_are_the_groups_of_the_values() -> None:
+    results, _ = made.results(fakes.plan([fakes.dataset("one", vision_groups=False), fakes.dataset("two")]))
+    values = results.values.sample(frac=1, random_state=1)
+    groups = dict(iter(values.groupby(CELL, sort=False)))
+    cells = cells_of(values)
+    assert [tuple(cell.names.values()) for cell in cells] == list(groups)
+    for cell in cells:
+        block = groups[tuple(cell.names.values())]
+        assert list(cell.names) == CELL
+        assert list(cell.runs) == sorted(set(block["seed"]))
+        assert cell.runs == dict(zip(block["seed"], block["run_id"], strict=True))
+        assert list(cell.values) == list(dict.fromkeys(block["metric"]))
+        for metric, found in cell.values.items():
+            rows = block[block["metric"] == metric].set_index("seed")
+            pd.testing.assert_series_equal(found, rows["value"], check_exact=True)
+            assert cell.higher_is_better[metric] == rows["higher_is_better"].iloc[0]

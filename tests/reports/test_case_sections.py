@@ -81,7 +81,7 @@ def test_classification_names_the_class_and_its_probability(tables: list[Table])
     table = replace(tables[0], task="classification")
     (section,) = case_sections([table], [replace(STUDY, task="classification", cases=(sure,))], {}, {})
     assert column(section.sheet, "LMF") == ["neutral 0.20 ± 0.00"]
-    assert column(section.sheet, "Miss") == ["0.80"]
+    assert column(section.sheet, "Miss of LMF") == ["0.80"]
     assert column(section.sheet, "Nearer") == ["LMF-fg"]
 
 

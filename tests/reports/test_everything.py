@@ -86,3 +86,22 @@ def test_cases_carry_the_notes_of_the_user(broken: tuple[Plan, Path]) -> None:
     cases = text_of(parse(broken[1]).find(".//section[@id='cases']"))
     for phrase in ("平静", "50 % smile & frown", "LF-DNN", "largest loss"):
         assert phrase in cases
+
+
+def test_nothing_is_called_a_mean_or_a_spread_over_one_seed(broken: tuple[Plan, Path]) -> None:
+    document = parse(broken[1])
+    section = document.find(".//section[@id='odd-classification']")
+    assert section is not None
+    scores = section.find(".//table[@class='scores']/caption")
+    assert text_of(scores).endswith(", classification: one run of every model and variant.")
+    places = [section, *(document.find(f".//section[@id='{name}']") for name in ("cases", "over-models"))]
+    for place in places:
+        told = text_of(place)
+        for phrase in (
+            "over seeds of every model",
+            "mean over paired seeds",
+            "means of seed",
+            "mean of seed",
+            "1 seeds",
+        ):
+            assert phrase not in told, phrase

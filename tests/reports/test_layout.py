@@ -52,6 +52,15 @@ def test_an_original_printed_for_another_data_setting_is_not_set_beside_ours() -
     assert next(r.label for r in table.blocks[1].rows) == "#MFN"
 
 
+def test_a_published_row_has_the_data_setting_that_is_printed_and_no_other() -> None:
+    regression = one_table(real("mosei", "mosei"))
+    assert row(regression, "Self-MM*").setting == "unaligned"
+    data = fakes.dataset("mosei", synthetic=False, convention="mosei", hyperparameters="mosei")
+    plan = fakes.plan([data], tasks=("classification",), models=("LF-DNN",), variants=("original",))
+    # Table 6 prints no setting.
+    assert row(one_table(plan), "LF-DNN*").setting == ""
+
+
 @pytest.mark.parametrize("name", ["toy", "sims"])
 def test_synthetic_or_unknown_data_has_no_published_rows(name: str) -> None:
     plan = fakes.plan([fakes.dataset(name, synthetic=name == "sims")])

@@ -29,6 +29,12 @@ def test_random_encoders_are_called_random() -> None:
     assert "weights drawn at random from each run's seed" in told[0]
 
 
+def test_weights_that_no_one_has_read_here_have_no_hash() -> None:
+    told = [note for note in notes_of("paper") if note.startswith("Text encoder")]
+    assert told
+    assert all("not read on this machine" in note and "weights 0000" not in note for note in told)
+
+
 def test_repeated_steps_are_told() -> None:
     told = [note for note in notes_of("mosi-bert", text_encoder={}) if "repeated" in note]
     assert told == [

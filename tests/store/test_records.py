@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from harness.errors import StoreError
@@ -200,3 +202,29 @@ def test_relatives_are_records_of_the_same_place_with_other_contents(tmp_path: P
     assert store.relatives(asked) == 1
     fake_record(store, asked)
     assert store.relatives(asked) == 1
+
+
+def test_predictions_are_known_by_the_hash_of_their_file(store: RunStore) -> None:
+    folder = fake_record(store, make_spec())
+    path = folder / "predictions.parquet"
+    record = store.record(make_spec())
+    assert record is not None
+    assert record.predictions_sha256() == hashlib.sha256(path.read_bytes()).hexdigest()
+    path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(StoreError, match="changed after the run"):
+        record.predictions_sha256()
+    del record.data["files"]["predictions.parquet"]
+    assert record.predictions_sha256() == hashlib.sha256(path.read_bytes()).hexdigest()
+    path.unlink()
+    with pytest.raises(StoreError) as caught:
+        record.predictions_sha256()
+    assert caught.value.where == str(path)
+
+
+@pytest.mark.parametrize("task", ["regression", "classification"])
+def test_predictions_read_as_pandas_reads_them(store: RunStore, task: str) -> None:
+    spec = make_spec(task=task)
+    path = fake_record(store, spec) / "predictions.parquet"
+    record = store.record(spec)
+    assert record is not None
+    pd.testing.assert_frame_equal(record.predictions(), pd.read_parquet(path))

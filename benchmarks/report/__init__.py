@@ -1,0 +1,1 @@
+"""What a report costs: ``python -m benchmarks.report``."""
