@@ -7,12 +7,12 @@ layout leaves out (spread, tests, numbers of runs) stands in the fragments of `h
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from harness.published import Cell, load
-from harness.reports.ablation import MARKS, SYNTHETIC
+from harness.reports.ablation import MARKS, SYNTHETIC, ablation
 from harness.reports.latex import Tex, cost, escape, mark, render
 from harness.reports.numbers import percent, power
 from harness.reports.tables import Block, Column, Number, Row, Table
@@ -54,7 +54,8 @@ def fragment(
     Parameters
     ----------
     table : Table
-        Where the paper has a table of the same data set and task, its metrics alone are shown.
+        Where the paper has a table of the same data set and task, its metrics alone are shown. Of its variants -fg is,
+        as in the paper: -a and -v stand in the ablation, or here if there is none and they ran.
     costs : mapping, optional
         What was counted, as `harness.costs.plan_costs` returns it; Params and FLOPs are in the paper's convention and,
         as in the paper, stand in tables of regression alone.
@@ -68,6 +69,7 @@ def fragment(
         for (dataset, setting, task, model, variant), one in (costs or {}).items()
         if (dataset, task) == (table.dataset, table.task) and task == _WITH_COSTS
     }
+    table = _with_fg(table, baseline)
     columns = list(_columns(table))
     settings = table.settings or any(cell.setting for cell in _in_paper(table))
 
@@ -88,6 +90,19 @@ def fragment(
         [*_notes(table, columns), *_cost_notes(counted=bool(counted))],
         made,
     )
+
+
+def _with_fg(table: Table, baseline: str) -> Table:
+    """Return the table without the rows that stand in its ablation, or nowhere since nothing ran."""
+    ablated = ablation(table) is not None
+
+    def stays(row: Row) -> bool:
+        if row.kind == "published" or row.variant in (baseline, "fg"):
+            return True
+        return not (ablated or row.empty or row.alias)
+
+    blocks = (Block(block.model, tuple(filter(stays, block.rows))) for block in table.blocks)
+    return replace(table, blocks=tuple(blocks))
 
 
 def ablation_fragment(table: Table, *, made: str = "") -> str:
@@ -205,7 +220,8 @@ def _notes(table: Table, columns: Sequence[_Column]) -> Iterator[str]:
     differences = "; Δ the difference that a variant makes, + is always an improvement, in bold"
     yield f"# our runs{taken if published else ''}{differences if deltas else ''}."
     yield from _half_notes(columns)
-    yield from (note for note in table.notes if note.startswith("= "))
+    if any(row.alias for row in rows):
+        yield from (note for note in table.notes if note.startswith("= "))
 
 
 def _half_notes(columns: Sequence[_Column]) -> Iterator[str]:

@@ -154,3 +154,15 @@ def test_the_ablation_marks_best_and_second_best_values() -> None:
     assert "Best value of each model" in text
     assert r"\ensuremath{\pm}" not in text.split(r"\begin{table}", 1)[1], "means alone"
     assert f"\\label{{tab:{table.slug}-paper}}" in text
+
+
+def test_a_and_v_stand_in_the_ablation_or_here_if_there_is_none() -> None:
+    table = printable.table()
+    assert not any(re.search(r"-\{?\}?[av]\b", row[0]) for row in rows_of(paper_style.fragment(table)))
+    plan = fakes.plan(models=("LMF",), variants=("original", "fg", "a"))
+    store = fakes.filled(plan)
+    for run in plan.runs:
+        if run.variant == "fg":
+            del store.records[run.run_id]
+    labels = [plain(row[0]) for row in rows_of(paper_style.fragment(printable.table(plan, store)))]
+    assert labels == ["Model", "#LMF", "#LMF-fg", "#LMF-a", "Δ_{a}"]
