@@ -132,7 +132,7 @@ def case_studies(
             where=f"suite {plan.suite.name}",
             hint="name a model whose original and -fg runs are done, or leave the model out",
         )
-    known = {sample for arms, _ in found for sample in _shared(results, *arms)[0].ids}
+    known = {sample for arms, _ in found for sample in _shared(results, *arms)[0].ids} if ids else set()
     if unknown := [sample for sample in ids if sample not in known]:
         raise InputError(
             f"no test utterance has the id {', '.join(map(repr, unknown))}",
@@ -151,10 +151,8 @@ def case_study(
     Without `ids`: of all test utterances the `count` with the largest gain, the `count` nearest to the median gain, and
     the `count` with the largest loss, so that gains never stand alone; equal gains go by id. An utterance stands once.
     """
-    labels, seeds = _shared(results, baseline, variant)
-    ours, theirs = (
-        _sides(labels, [results.predictions[cell.runs[seed]] for seed in seeds]) for cell in (baseline, variant)
-    )
+    labels, read = _shared(results, baseline, variant)
+    ours, theirs = (_sides(labels, [both[side] for both in read.values()]) for side in (0, 1))
     # Rounded, so that gains that are equal on paper are not ranked by their last bits.
     gains = np.round([a.error - b.error for a, b in zip(ours, theirs, strict=True)], 9)
     names = baseline.names
@@ -165,7 +163,7 @@ def case_study(
         model=str(names["model"]),
         synthetic=bool(names["synthetic"]),
         names=(_name(baseline), _name(variant)),
-        seeds=tuple(seeds),
+        seeds=tuple(read),
         cases=tuple(Case(str(labels.ids[i]), group, _truth(labels, i), ours[i], theirs[i]) for i, group in chosen),
         utterances=gains.size,
         better=float(np.mean(gains > 0)) if gains.size else float("nan"),
@@ -188,16 +186,21 @@ def _arms(cells: Sequence[CellRuns], baseline: str, model: str | None) -> tuple[
     return None
 
 
-def _shared(results: Results, baseline: CellRuns, variant: CellRuns) -> tuple[Predictions, list[int]]:
-    """Return labels and ids, and the seeds whose runs in both cells have those utterances and finite predictions."""
-    seeds = [seed for seed in baseline.runs if seed in variant.runs]
-    labels = results.predictions[baseline.runs[seeds[0]]]
-    kept = []
-    for seed in seeds:
-        both = [results.predictions[cell.runs[seed]] for cell in (baseline, variant)]
-        if all(np.array_equal(one.ids, labels.ids) and np.isfinite(one.pred).all() for one in both):
-            kept.append(seed)
-    return labels, kept
+def _shared(
+    results: Results, baseline: CellRuns, variant: CellRuns
+) -> tuple[Predictions, dict[int, tuple[Predictions, Predictions]]]:
+    """Return labels and ids, and by seed what both cells predict, as far as for those utterances and finite."""
+    read = {
+        seed: (results.predictions[baseline.runs[seed]], results.predictions[variant.runs[seed]])
+        for seed in baseline.runs
+        if seed in variant.runs
+    }
+    labels = next(iter(read.values()))[0]
+    return labels, {
+        seed: both
+        for seed, both in read.items()
+        if all(np.array_equal(one.ids, labels.ids) and np.isfinite(one.pred).all() for one in both)
+    }
 
 
 def _sides(labels: Predictions, runs: Sequence[Predictions]) -> list[Side]:

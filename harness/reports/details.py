@@ -72,7 +72,10 @@ def means(table: Table, compared: Comparison) -> Sheet | None:
     if not frame["low"].notna().any():
         return None
     kept = frame[~frame["duplicate"].astype(bool)]
-    blocks = [records(block) for _, block in kept.groupby(["model", "setting", "variant"], sort=False)]
+    by_cell: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for row in records(kept):
+        by_cell.setdefault((row["model"], row["setting"], row["variant"]), []).append(row)
+    blocks = list(by_cell.values())
     models = [block[0]["model"] for block in blocks]
     lines = tuple(
         _mean_line(block, table, opens=model != before)

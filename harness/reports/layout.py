@@ -96,8 +96,8 @@ def _table(
     }
     found = _Found(
         columns=columns,
-        values=dict(_by_cell(summary)),
-        deltas=dict(_by_cell(contrast)),
+        values=_by_cell(summary),
+        deltas=_by_cell(contrast),
         ranks={column.metric.name: _ranks(summary, column.metric) for column in columns},
         costs=costs,
         uncounted={
@@ -175,10 +175,12 @@ def _column_notes(found: _Found) -> Iterator[str]:
         yield f"Costs of {listing(names)} could not be counted: {reason.rstrip('.')}."
 
 
-def _by_cell(frame: pd.DataFrame) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
-    """Yield (model, setting, variant) and the rows of that cell by metric."""
-    for key, block in frame.groupby(["model", "setting", "variant"], sort=False):
-        yield tuple(map(str, key)), {str(row["metric"]): row for row in block.to_dict("records")}
+def _by_cell(frame: pd.DataFrame) -> dict[tuple[str, ...], dict[str, Any]]:
+    """Return the rows of each cell (model, setting, variant) by metric."""
+    found: dict[tuple[str, ...], dict[str, Any]] = {}
+    for row in frame.to_dict("records"):
+        found.setdefault((row["model"], row["setting"], row["variant"]), {})[row["metric"]] = row
+    return found
 
 
 def _ranks(summary: pd.DataFrame, metric: Metric) -> dict[float, int]:
