@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,11 +18,12 @@ from hypothesis import strategies as st
 from harness.comparison import compare
 from harness.errors import StoreError
 from harness.plan import Plan
-from harness.reports import render, render_statistics
+from harness.reports import Extras, render, render_statistics
 from harness.reports.latex import escape
 from harness.reports.numbers import duration, p_value
 from harness.results import collect
 from tests.html import parse, text_of
+from tests.latex import compile_tex
 from tests.reports import fakes
 
 NASTY = r"Set & co: 100% #1_a $x^2~\ {b} <script>alert(1)</script> 中文 情感"
@@ -228,35 +228,18 @@ def test_a_place_that_cannot_be_written_is_a_clear_error(tmp_path: Path) -> None
         rendered(plan, fakes.filled(plan), tmp_path / "reports")
 
 
-def compile_pdf(folder: Path, main: str) -> str:
-    if shutil.which("pdflatex") is None:
-        pytest.skip("pdflatex is not installed (Debian: texlive-latex-extra, texlive-science)")
-    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", main]
-    for _ in range(2):
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", timeout=120)
-        assert done.returncode == 0, done.stdout[-3000:]
-    return (folder / main).with_suffix(".log").read_text(encoding="latin-1")
-
-
 def copied(page: Path, folder: Path) -> Path:
     return Path(shutil.copytree(page.parent / "tables", folder / "tables"))
 
 
-def test_latex_compiles_without_overfull_boxes(full: tuple[Plan, Path], tmp_path: Path) -> None:
-    log = compile_pdf(copied(full[1], tmp_path), "tables.tex")
-    assert not re.findall(r"^(?:Overfull .*|LaTeX Warning: .*undefined.*)$", log, flags=re.MULTILINE)
-
-
-def test_the_printed_page_shows_names_and_signs(full: tuple[Plan, Path], tmp_path: Path) -> None:
-    if shutil.which("pdftotext") is None:
-        pytest.skip("pdftotext is not installed (Debian: poppler-utils)")
-    folder = copied(full[1], tmp_path)
-    compile_pdf(folder, "tables.tex")
-    told = subprocess.run(["pdftotext", "-layout", "tables.pdf", "-"], cwd=folder, capture_output=True, check=True)
-    page = told.stdout.decode("utf-8")
+@pytest.mark.parametrize("engine", ["pdflatex", "xelatex"])
+def test_the_document_compiles_and_shows_names_and_signs(full: tuple[Plan, Path], engine: str, tmp_path: Path) -> None:
+    page = compile_tex(copied(full[1], tmp_path), "tables.tex", engine).text
     assert r"Set & co: 100% #1_a $x^2" in page
     assert "<script>alert(1)</script>" in page
     assert re.search(r"[Δ∆] fg +5 +\+\d", page), "delta rows keep their sign"
+    for heading in ("laid out as Table 1", "Ablation on", "on single utterances", "mean ranks of the variants"):
+        assert heading in page, heading
 
 
 def test_fragments_can_be_input_elsewhere(full: tuple[Plan, Path], tmp_path: Path) -> None:
@@ -266,7 +249,21 @@ def test_fragments_can_be_input_elsewhere(full: tuple[Plan, Path], tmp_path: Pat
         r"\begin{document}\input{mosi-utterance-regression}\end{document}",
         encoding="utf-8",
     )
-    assert "Overfull" not in compile_pdf(folder, "paper.tex")
+    compile_tex(folder, "paper.tex")
+
+
+def test_the_papers_layout_takes_the_place_of_ours_and_leaves_no_file_of_it(tmp_path: Path) -> None:
+    plan = fakes.plan(models=("LMF", "TFN"))
+    store = fakes.filled(plan, fakes.typical_error)
+    folder = rendered(plan, store, tmp_path).parent / "tables"
+    ours = {path.name for path in folder.glob("*.tex")}
+    assert {"toy-regression.tex", "toy-regression-ranks.tex"} <= {name.removeprefix("synthetic-") for name in ours}
+    results = collect(plan, store.as_store)
+    render(results, plan, tmp_path, now=NOW, resamples=fakes.RESAMPLES, extras=Extras(figures=False, style="paper"))
+    theirs = {path.name for path in folder.glob("*.tex")}
+    assert theirs < ours
+    assert not any(name.endswith(("-ranks.tex", "-models.tex")) for name in theirs)
+    assert "#LMF" in compile_tex(folder, "tables.tex").text
 
 
 SPECIAL = set("&%$#_{}~^\\")
