@@ -41,8 +41,7 @@ def main(arguments: list[str]) -> int:
     with clock("collect"):
         results = collect(plan, RunStore(work / "runs"), memo)
     assert set(results.runs["status"]) == {"done"}, "a synthetic record could not be read"
-    # With the memo whether the renderer hands one on or not.
-    clock.watch(rendering, "compare", memo=memo, workers=settings.workers)
+    clock.watch(rendering, "compare")
     clock.watch(rendering, "gallery", part="figures")
     with clock("pages"):
         render(
@@ -52,6 +51,7 @@ def main(arguments: list[str]) -> int:
             now=datetime.now(UTC),
             resamples=settings.resamples,
             extras=Extras(figures=settings.figures),
+            memo=memo,
         )
     with clock("memo"):
         memo.save()
@@ -86,13 +86,13 @@ class Clock:
             self.seconds[self._open[-1]] += now - self._since
         self._since = now
 
-    def watch(self, module: Any, name: str, part: str = "", **more: Any) -> None:
-        """Time a function where a module calls it, with more arguments than it gives."""
+    def watch(self, module: Any, name: str, part: str = "") -> None:
+        """Time a function where a module calls it."""
         plain: Callable[..., Any] = getattr(module, name)
 
         def timed(*args: Any, **named: Any) -> Any:
             with self(part or name):
-                return plain(*args, **(more | named))
+                return plain(*args, **named)
 
         setattr(module, name, timed)
 

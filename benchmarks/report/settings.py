@@ -24,7 +24,6 @@ class Settings:
     models: tuple[str, ...] = _ALL
     utterances: int = 457
     resamples: int = RESAMPLES
-    workers: int = 2
 
 
 TABLES = Settings(datasets=6, seeds=20, figures=False)

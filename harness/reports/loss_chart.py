@@ -11,8 +11,12 @@ from typing import Any
 __all__ = ["Curve", "LossChart", "Tick", "loss_chart"]
 
 _WIDTH, _HEIGHT = 480, 230
-_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 70, 12, 42
-"""Room around the lines, for the axes and, on the right, the names of the lines."""
+_RIGHT, _TOP, _BOTTOM = 70, 12, 42
+"""Room around the lines, for the axis of epochs and, on the right, the names of the lines."""
+_TITLE, _DIGIT = 34, 7
+"""Room on the left, for the axis' title and for each character of its labels."""
+_FLATTEST = 1e-4
+"""The least span of the axis, as a share of the largest loss: labels stay short, and tell their lines apart."""
 _LINE = 14
 """How far apart two names must stand."""
 _NAMES = {"train": "training", "valid": "validation"}
@@ -44,9 +48,9 @@ class LossChart:
     epochs: tuple[Tick, ...]
     losses: tuple[Tick, ...]
     best: float | None
+    x: tuple[int, int]
     width: int = _WIDTH
     height: int = _HEIGHT
-    x: tuple[int, int] = (_LEFT, _WIDTH - _RIGHT)
     y: tuple[int, int] = (_TOP, _HEIGHT - _BOTTOM)
 
 
@@ -65,10 +69,12 @@ def loss_chart(history: Sequence[Mapping[str, Any]]) -> LossChart | None:
     marks = _round_numbers(min(known), max(known))
     low, high = min(*known, *marks), max(*known, *marks)
     last = max(len(history), 2)
-    across, down = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
+    labels = [f"{mark:.10g}" for mark in marks]
+    left, right = _TITLE + _DIGIT * max(map(len, labels)), _WIDTH - _RIGHT
+    down = _HEIGHT - _TOP - _BOTTOM
 
     def x(epoch: int) -> float:
-        return _LEFT + across * (epoch - 1) / (last - 1)
+        return left + (right - left) * (epoch - 1) / (last - 1)
 
     def y(loss: float) -> float:
         return _TOP + down * (high - loss) / (high - low)
@@ -82,8 +88,9 @@ def loss_chart(history: Sequence[Mapping[str, Any]]) -> LossChart | None:
     return LossChart(
         curves=_apart(list(curves)),
         epochs=tuple(Tick(round(x(epoch), 1), str(epoch)) for epoch in _epochs(len(history))),
-        losses=tuple(Tick(round(y(mark), 1), f"{mark:.10g}") for mark in marks),
+        losses=tuple(Tick(round(y(mark), 1), label) for mark, label in zip(marks, labels, strict=True)),
         best=round(x(best[-1]), 1) if best else None,
+        x=(left, right),
     )
 
 
@@ -118,7 +125,7 @@ def _epochs(count: int) -> list[int]:
 
 def _round_numbers(low: float, high: float) -> list[float]:
     """Return round numbers, about four and never one alone, from just below `low` to just above `high`."""
-    step = _step((high - low) or abs(high) or 1.0, 4)
+    step = _step(max(high - low, _FLATTEST * max(abs(low), abs(high))) or 1.0, 4)
     first = math.floor(low / step)
     return [step * i for i in range(first, max(math.ceil(high / step), first + 1) + 1)]
 

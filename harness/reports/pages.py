@@ -17,6 +17,7 @@ from harness.disk import replace_file
 from harness.errors import StoreError
 from harness.reports.latex import TEMPLATES
 from harness.reports.numbers import duration
+from harness.reports.private import without_paths
 
 __all__ = ["environment", "flat", "page", "write"]
 
@@ -99,6 +100,7 @@ def environment(*folders: Path) -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {"number": _number, "plain": _plain, "power": _power, "seconds": _seconds, "whole": _whole}
+    made.filters["pathless"] = without_paths
     # Style sheet and script are ours and part of the page: no second file, nothing fetched.
     script = (TEMPLATES / "script.js").read_text(encoding="utf-8")
     digest = hashlib.sha256(script.encode("utf-8")).digest()

@@ -256,9 +256,9 @@ def _spread(label: NDArray[Any], pred: NDArray[Any], error: NDArray[Any], *, syn
     return Sheet(
         slug="spread",
         caption="Predictions of the test split: their spread beside that of the truth.",
-        about="Error: prediction minus truth. SD: standard deviation over utterances.",
+        about="Error: prediction minus truth. SD: standard deviation over utterances (n − 1).",
         synthetic=synthetic,
-        first="",
+        first="Quantity",
         columns=heads("Utterances", "Mean", "SD", "Minimum", "Median", "Maximum"),
         lines=tuple(Line(name, _summary(values[~np.isnan(values)])) for name, values in named.items()),
     )
@@ -267,8 +267,9 @@ def _spread(label: NDArray[Any], pred: NDArray[Any], error: NDArray[Any], *, syn
 def _summary(values: NDArray[Any]) -> tuple[str, ...]:
     if not len(values):
         return ("0", "", "", "", "", "")
-    told = (values.mean(), values.std(), values.min(), float(np.median(values)), values.max())
-    return (str(len(values)), *(f"{value:.3f}" for value in told))
+    sd = f"{values.std(ddof=1):.3f}" if len(values) > 1 else ""
+    ordered = (values.min(), float(np.median(values)), values.max())
+    return (str(len(values)), f"{values.mean():.3f}", sd, *(f"{value:.3f}" for value in ordered))
 
 
 def _confusion(label: NDArray[Any], guessed: NDArray[Any], *, synthetic: bool) -> Sheet:
@@ -295,9 +296,15 @@ def _confusion(label: NDArray[Any], guessed: NDArray[Any], *, synthetic: bool) -
 
 
 def _key(about: Mapping[str, Any], told: RunDetails, scores: Mapping[str, tuple[float, float]]) -> str:
-    """Hash what stands on a page, the predictions by the hash of their file, and what makes it."""
+    """Hash what stands on a page, the predictions by the hash of their file, and what makes it.
+
+    Definitions of metrics and names of classes stand on it too, and are made in other rooms than this one.
+    """
+    spec = told.spec
+    metrics = [(m.name, m.signature, m.higher_is_better) for m in metrics_for(spec.task, spec.data.convention)]
     shown = (
-        *(_made_by(), about, told.spec.model_dump(mode="json"), scores),
+        *(_made_by(), about, spec.model_dump(mode="json"), scores, metrics),
+        SENTIMENTS if spec.task == "classification" else None,
         *(told.log, told.traceback, told.history, told.provenance, told.files),
     )
     return hashlib.sha256(json.dumps(shown, sort_keys=True, default=str).encode()).hexdigest()[:16]

@@ -22,10 +22,13 @@
 
   /* Cells as values: {text, number}, number NaN where there is none; null for a cell with nothing in it. */
 
+  /* Minus signs and groups of digits as people type them. */
+  const typed = (text) => text.replaceAll("−", "-").replace(/(\d)[\u202f\u2009\u00a0,](?=\d{3}(?!\d))/g, "$1");
+
   const NUMBER = /^([<>≤≥]?)\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)(?![\w.])/i;
 
   function numberIn(text) {
-    const found = NUMBER.exec(text.replaceAll("−", "-").replace(/(\d)[\u202f\u2009\u00a0,](?=\d{3})/g, "$1"));
+    const found = NUMBER.exec(typed(text));
     if (!found) return NaN;
     // A value that is only known to be smaller (or larger) stands just before (or after) its bound.
     const aside = { "<": -1, ">": 1 }[found[1]] ?? 0;
@@ -50,17 +53,25 @@
       this.sorted = { head: null, column: 0, way: "none" };
     }
 
-    /* What a block is sorted by: the first row of our own that is shown. */
+    /* The kind of row that blocks are sorted by: our values, or what else is shown where those are left out. */
+    get deciding() {
+      return ["value", "delta", "published"].find((kind) => this.table.querySelector(`tr.${kind}:not([hidden])`));
+    }
+
     row(unit) {
-      if (!this.blocks) return unit;
-      const own = [...unit.rows].filter((row) => !row.classList.contains("published"));
-      return own.find((row) => !row.hidden) ?? own[0] ?? unit.rows[0];
+      return this.blocks ? unit.querySelector(`tr.${this.deciding}:not([hidden])`) : unit;
+    }
+
+    /* Differences are signed so that more is better, in every metric. */
+    first(head) {
+      const best = head.dataset.first;
+      return best && this.blocks && this.deciding === "delta" ? "descending" : best ?? "ascending";
     }
 
     /* A block is found by its names: its numbers would make every search hit. */
     text(unit) {
       const parts = this.blocks ? all("th, .text", unit) : [...unit.cells];
-      return parts.map((part) => part.textContent).join(" ").toLowerCase();
+      return typed(parts.map((part) => part.textContent).join(" ")).toLowerCase();
     }
 
     sort(head, column, way) {
@@ -106,14 +117,24 @@
   function sortable(units) {
     for (const [head, column] of columnsOf(units.table)) {
       if (!head.textContent.trim()) continue;
-      const first = head.dataset.first ?? "ascending";
-      const second = first === "ascending" ? "descending" : "ascending";
-      const next = { none: first, [first]: second, [second]: "none" };
       const inside = [...head.childNodes];
-      const press = button("", () => units.sort(head, column, next[head.getAttribute("aria-sort") ?? "none"]));
+      const press = button("", () => {
+        const first = units.first(head);
+        const second = first === "ascending" ? "descending" : "ascending";
+        const next = { none: first, [first]: second, [second]: "none" };
+        units.sort(head, column, next[head.getAttribute("aria-sort") ?? "none"]);
+      });
       press.append(...inside);
       head.append(press);
     }
+  }
+
+  /* Where a word begins: "aligned" is not found in "unaligned", nor 39 in 2.39; a sign is found anywhere. */
+  const BEFORE = [[/^\p{N}/u, "(?<![\\p{L}\\p{N}]|\\p{N}[.,])"], [/^\p{L}/u, "(?<![\\p{L}\\p{N}])"], [/^/, ""]];
+
+  function asking(word) {
+    const before = BEFORE.find(([begins]) => begins.test(word))[1];
+    return new RegExp(before + word.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&"), "u");
   }
 
   function filterable(units, tools) {
@@ -122,10 +143,10 @@
     const said = make("output");
     if (units.table.caption?.id) field.setAttribute("aria-describedby", units.table.caption.id);
     const apply = () => {
-      const asked = field.value.toLowerCase().split(/\s+/).filter(Boolean);
-      for (const unit of units.list) unit.hidden = !asked.every((word) => texts.get(unit).includes(word));
+      const asked = typed(field.value).toLowerCase().split(/\s+/).filter(Boolean).map(asking);
+      for (const unit of units.list) unit.hidden = !asked.every((word) => word.test(texts.get(unit)));
       const shown = units.list.filter((unit) => !unit.hidden).length;
-      said.textContent = asked.length ? `${shown} of ${units.list.length} ${units.noun}` : "";
+      said.textContent = asked.length ? `${shown} of ${units.list.length} ${units.noun} shown` : "";
     };
     field.addEventListener("input", apply);
     field.addEventListener("keydown", (event) => {
@@ -139,22 +160,23 @@
 
   /* Kinds of rows (variants, differences, published) to show or leave out. */
   function switchable(units, tools) {
-    const rows = all("tr[data-rows]", units.table);
-    const kindsOf = (row) => row.dataset.rows.split(" ");
-    const kinds = [...new Set([...rows.map((row) => kindsOf(row)[0]), ...rows.flatMap(kindsOf)])];
+    const rows = ["value", "delta", "published"].flatMap((kind) => all(`tr.${kind}`, units.table));
+    const kinds = [...new Set(rows.map((row) => row.dataset.rows))];
     if (kinds.length < 2) return;
     const off = new Set();
+    const printed = make("output", { class: "printed" });
     const boxes = kinds.map((kind) => {
       const box = make("input", { type: "checkbox", checked: "", autocomplete: "off" });
       box.addEventListener("change", () => {
         if (box.checked) off.delete(kind);
         else off.add(kind);
-        for (const row of rows) row.hidden = kindsOf(row).some((one) => off.has(one));
+        for (const row of rows) row.hidden = off.has(row.dataset.rows);
+        printed.textContent = off.size ? `Rows left out: ${kinds.filter((one) => off.has(one)).join(", ")}` : "";
         units.order();
       });
       return make("label", {}, box, ` ${kind}`);
     });
-    tools.append(make("fieldset", {}, make("legend", {}, "Rows"), ...boxes));
+    tools.append(make("fieldset", {}, make("legend", {}, "Rows"), ...boxes), printed);
   }
 
   function equip(table) {
@@ -173,7 +195,7 @@
 
   function enlargeable(figures) {
     const title = make("strong", { id: "large-title" });
-    const stage = make("div", { class: "stage", tabindex: "0" });
+    const stage = make("div", { class: "stage", role: "region", "aria-label": "Enlarged figure", tabindex: "0" });
     const held = make("div"); // keeps the place of the picture that is enlarged
     let svg, opener, zoom;
     const draw = (wanted) => {
@@ -192,7 +214,10 @@
     const smaller = () => draw(zoom / 1.4);
     bar.append(button("−", smaller, { "aria-label": "Smaller" }), button("+", larger, { "aria-label": "Larger" }));
     bar.append(button("Fit", () => draw(1)), button("Close", () => dialog.close()));
-    dialog.addEventListener("keydown", ({ key }) => ({ "+": larger, "-": smaller, 0: () => draw(1) })[key]?.());
+    const keys = { "+": larger, "-": smaller, 0: () => draw(1) };
+    dialog.addEventListener("keydown", ({ key, ctrlKey, metaKey, altKey }) => {
+      if (!ctrlKey && !metaKey && !altKey) keys[key]?.(); // with those, the browser's own zoom
+    });
     dialog.addEventListener("close", () => {
       svg.style.width = "";
       held.replaceWith(svg);
