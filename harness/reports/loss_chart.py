@@ -15,7 +15,7 @@ _RIGHT, _TOP, _BOTTOM = 70, 12, 42
 """Room around the lines, for the axis of epochs and, on the right, the names of the lines."""
 _TITLE, _DIGIT = 34, 7
 """Room on the left, for the axis' title and for each character of its labels."""
-_FLATTEST = 1e-4
+_FLATTEST = 1e-3
 """The least span of the axis, as a share of the largest loss: labels stay short, and tell their lines apart."""
 _LINE = 14
 """How far apart two names must stand."""

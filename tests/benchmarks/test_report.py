@@ -58,8 +58,8 @@ def test_a_small_report_is_measured_in_three_turns(tmp_path: Path) -> None:
 def test_what_a_part_does_inside_another_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
     now = iter([0.0, 1.0, 3.0, 7.0])
     monkeypatch.setattr(time, "perf_counter", lambda: next(now))
-    clock, module = Clock(), SimpleNamespace(gallery=lambda told, memo: (told, memo))
-    clock.watch(module, "gallery", part="figures", memo="kept")
+    clock, module = Clock(), SimpleNamespace(gallery=lambda told: told)
+    clock.watch(module, "gallery", part="figures")
     with clock("pages"):
-        assert module.gallery("drawn") == ("drawn", "kept")
+        assert module.gallery("drawn") == "drawn"
     assert (clock.seconds["pages"], clock.seconds["figures"]) == (1.0 + 4.0, 2.0)
