@@ -97,21 +97,32 @@ class RunDetails:
     log : str
         What the run printed.
     traceback : str
-        Where it failed; empty for a run that is done, as the next three are for one that failed.
-    history : tuple of mapping
-        One entry per epoch: ``epoch``, ``train_loss``, ``valid_loss``, ``learning_rate``, ``best``, ``seconds``.
-    provenance : mapping
-        Where and with what the run was made.
+        Where it failed; empty for a run that is done.
     files : mapping
-        SHA-256 of the record's files, by name.
+        SHA-256 of the record's files, by name; empty for a run that failed.
+    record : Record or None
+        What `history` and `provenance` are read from when asked for; None for a run that failed.
     """
 
     spec: RunSpec
     log: str
     traceback: str = ""
-    history: tuple[Mapping[str, Any], ...] = ()
-    provenance: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
+    record: Record | None = None
+
+    def history(self) -> list[dict[str, Any]]:
+        """Return one entry per epoch: ``epoch``, both losses, ``learning_rate``, ``best``, ``seconds``.
+
+        Empty where the file cannot be read: it is no reason to do without what can be.
+        """
+        try:
+            return self.record.history() if self.record else []
+        except StoreError:
+            return []
+
+    def provenance(self) -> Mapping[str, Any]:
+        """Return where and with what the run was made."""
+        return self.record.provenance() if self.record else {}
 
 
 @dataclass(frozen=True)
@@ -251,13 +262,7 @@ def _details(spec: RunSpec, store: RunStore) -> RunDetails:
     """Read what stands beside the predictions; of a record that cannot be read there is nothing to tell."""
     try:
         if (record := store.record(spec)) is not None:
-            return RunDetails(
-                spec,
-                record.log(),
-                history=tuple(record.history()),
-                provenance=record.provenance(),
-                files=record.data.get("files", {}),
-            )
+            return RunDetails(spec, record.log(), files=record.data.get("files", {}), record=record)
         if (failure := store.failure(spec)) is not None:
             return RunDetails(spec, failure.log(), failure.traceback)
     except StoreError:

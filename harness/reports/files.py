@@ -12,6 +12,7 @@ import pandas as pd
 from harness.comparison import Comparison
 from harness.reports import latex, paper_style, sections
 from harness.reports.ablation import ablation
+from harness.reports.private import without_paths
 from harness.reports.sections import Section
 from harness.reports.sheets import Sheet
 from harness.reports.tables import Table
@@ -81,7 +82,7 @@ def number_files(results: Results, tables: Sequence[Table], compared: Comparison
         files[f"{table.slug}.csv"] = _csv(table.summary)
         files[f"{table.slug}-contrasts.csv"] = _csv(table.contrasts)
         files[f"{table.slug}-items.csv"] = _csv(_listed(table.items, "per_seed_p"))
-    files["runs.csv"] = _csv(results.runs)
+    files["runs.csv"] = _csv(results.runs.assign(reason=results.runs["reason"].map(without_paths)))
     files["models.csv"] = _csv(sections.marked(compared.models, tables))
     files["rankings.csv"] = _csv(sections.ranking_rows(compared.rankings))
     files["printed.csv"] = _csv(compared.printed)

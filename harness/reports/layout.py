@@ -15,6 +15,7 @@ from harness.metrics import Metric, metrics_for
 from harness.published import load
 from harness.reports.notes import notes_for
 from harness.reports.numbers import percent, plain, power, printed, signed
+from harness.reports.private import without_paths
 from harness.reports.tables import Block, Column, CostColumn, Number, Row, Table
 from harness.wording import listing
 
@@ -172,7 +173,8 @@ def _column_notes(found: _Found) -> Iterator[str]:
         )
     for reason in dict.fromkeys(found.uncounted.values()):
         names = [name for name, why in found.uncounted.items() if why == reason]
-        yield f"Costs of {listing(names)} could not be counted: {reason.rstrip('.')}."
+        first, *_ = without_paths(reason).splitlines() or [""]
+        yield f"Costs of {listing(names)} could not be counted: {first.rstrip('.')}."
 
 
 def _by_cell(frame: pd.DataFrame) -> dict[tuple[str, ...], dict[str, Any]]:

@@ -17,7 +17,7 @@ _TITLE, _DIGIT = 34, 7
 """Room on the left, for the axis' title and for each character of its labels."""
 _FLATTEST = 1e-3
 """The least span of the axis, as a share of the largest loss: labels stay short, and tell their lines apart."""
-_LINE = 14
+_LINE = 16
 """How far apart two names must stand."""
 _NAMES = {"train": "training", "valid": "validation"}
 

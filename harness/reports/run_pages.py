@@ -114,7 +114,7 @@ def _page(
     predictions: Predictions | None,
     key: str,
 ) -> str:
-    synthetic = told.spec.data.synthetic
+    synthetic, history = told.spec.data.synthetic, told.history()
     return page(
         "run.html",
         **about,
@@ -122,12 +122,12 @@ def _page(
         synthetic=synthetic,
         asked=_asked(told.spec),
         scores=_scores(told.spec, scores) if scores else None,
-        chart=loss_chart(told.history),
-        history=_history(told.history, synthetic=synthetic) if told.history else None,
+        chart=loss_chart(history),
+        history=_history(history, synthetic=synthetic) if history else None,
         tested=_tested(predictions, synthetic=synthetic) if predictions else None,
         log=told.log,
         traceback=told.traceback,
-        provenance=_provenance(told.provenance),
+        provenance=_provenance(told.provenance()),
     )
 
 
@@ -305,7 +305,7 @@ def _key(about: Mapping[str, Any], told: RunDetails, scores: Mapping[str, tuple[
     shown = (
         *(_made_by(), about, spec.model_dump(mode="json"), scores, metrics),
         SENTIMENTS if spec.task == "classification" else None,
-        *(told.log, told.traceback, told.history, told.provenance, told.files),
+        *(told.log, told.traceback, told.files),
     )
     return hashlib.sha256(json.dumps(shown, sort_keys=True, default=str).encode()).hexdigest()[:16]
 

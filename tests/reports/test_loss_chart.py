@@ -61,6 +61,25 @@ def test_names_of_lines_that_end_together_do_not_cover_each_other() -> None:
     assert abs(train - valid) >= 12
 
 
+@pytest.mark.parametrize("loss", [0.1, 1.0986123, 3e-7, 25000.0, -2.5])
+@pytest.mark.parametrize("change", [0.0, 1e-12, 1e-8, 1e-5, 1e-3])
+def test_the_labels_of_nearly_constant_losses_differ_and_stay_short(loss: float, change: float) -> None:
+    chart = loss_chart(epochs((loss, loss * (1 + change)), (loss, loss)))
+    assert chart is not None
+    labels = [tick.text for tick in chart.losses]
+    assert len(set(labels)) == len(labels)
+    assert max(map(len, labels)) <= 10
+    assert [float(label) for label in labels] == sorted(map(float, labels))
+
+
+def test_longer_labels_have_more_room() -> None:
+    short, long = (loss_chart(epochs((loss, None), (2 * loss, None))) for loss in (1.0, 1e-5))
+    assert short is not None
+    assert long is not None
+    assert long.x[0] > short.x[0]
+    assert long.x[1] == short.x[1]
+
+
 @given(st.lists(st.tuples(LOSSES, LOSSES), min_size=1, max_size=300))
 def test_everything_stays_within_the_frame(losses: list[tuple[float | None, float | None]]) -> None:
     chart = loss_chart(epochs(*losses))
@@ -71,5 +90,5 @@ def test_everything_stays_within_the_frame(losses: list[tuple[float | None, floa
             assert chart.x[0] <= x <= chart.x[1]
             assert chart.y[0] <= y <= chart.y[1]
         assert 0 < curve.end < chart.height
-    assert 2 <= len(chart.losses) <= 7
+    assert 2 <= len({tick.text for tick in chart.losses}) == len(chart.losses) <= 7
     assert len({tick.text for tick in chart.epochs}) == len(chart.epochs) <= 12

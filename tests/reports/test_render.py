@@ -184,7 +184,7 @@ def test_deltas_follow_the_papers_sign_rule(tmp_path: Path) -> None:
     table = document.find(".//table[@class='scores']")
     assert table is not None
     (delta,) = table.findall(".//tr[@class='delta']")
-    assert text_of(delta[0]) == "Δ fg"
+    assert text_of(delta[0]) == "Δ fg of LMF"
     cells = list(delta)[2:]
     assert len(cells) == 9
     assert all("up" in c.get("class", "") for c in cells), "LMF-fg was made better, in MAE as well"

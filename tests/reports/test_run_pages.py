@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import statistics
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 from xml.etree.ElementTree import Element
 
 import numpy as np
@@ -12,9 +14,12 @@ import pandas as pd
 import pytest
 
 from harness.errors import StoreError
+from harness.metrics import Metric, metrics_for
 from harness.plan import Plan
 from harness.reports.run_pages import MOST_ROWS, run_pages
 from harness.results import Predictions, Results, RunDetails, collect
+from harness.spec import Convention, Task
+from harness.store import Record
 from tests.html import parse, text_of
 from tests.reports import fakes
 
@@ -115,7 +120,7 @@ def test_predictions_come_with_the_largest_error_first(tmp_path: Path) -> None:
         ["c", "−2.000", "−2.000", "0.000", "0.000"],
     ]
     spread = {row[0]: row[1:] for row in table(document, "predictions", 0)}
-    assert spread["Error"] == ["3", "−0.833", f"{np.std([0.5, -3, 0]):.3f}", "−3.000", "0.000", "0.500"]
+    assert spread["Error"] == ["3", "−0.833", f"{statistics.stdev([0.5, -3, 0]):.3f}", "−3.000", "0.000", "0.500"]
 
 
 def test_classes_come_with_their_probabilities(tmp_path: Path) -> None:
@@ -167,7 +172,9 @@ def test_history_log_and_provenance_are_there(tmp_path: Path) -> None:
         {"epoch": 2, "train_loss": 0.125, "valid_loss": None, "learning_rate": 1e-4, "seconds": 61.0, "best": False},
     )
     hidden = {"host": "some-machine", "worker_pid": 4711}
-    changed = replace(told, history=history, provenance={**told.provenance, **hidden})
+    made = {**told.provenance(), **hidden}
+    record = cast(Record, SimpleNamespace(history=lambda: history, provenance=lambda: made))
+    changed = replace(told, record=record, files={"history.jsonl": "another"})
     addresses = run_pages(replace(results, details={**results.details, run.run_id: changed}), plan, tmp_path)
     path = tmp_path / addresses[run.run_id]
     document = parse(path)
@@ -192,6 +199,46 @@ def test_a_failed_run_says_why_and_where(tmp_path: Path) -> None:
     assert f"No record (diverged). the loss became NaN {NASTY}" in failure
     assert "Traceback: the loss became NaN" in failure
     assert document.find(".//section[@id='predictions']") is None
+
+
+def test_a_lone_prediction_has_no_spread(tmp_path: Path) -> None:
+    plan = small_plan(seeds=(1,))
+    store = fakes.filled(plan)
+    store.add(plan.runs[0], frame=fakes.predictions(plan.runs[0], 1.0, n=1))
+    results = hashed(collect(plan, store.as_store))
+    found = Predictions("regression", "mosei", np.array(["u"], dtype=object), np.ones(1), np.ones(1))
+    addresses = run_pages(replace(results, predictions={plan.runs[0].run_id: found}), plan, tmp_path)
+    document = parse(tmp_path / addresses[plan.runs[0].run_id])
+    assert table(document, "predictions", 0)[0] == ["Truth", "1", "1.000", "", "1.000", "1.000", "1.000"]
+
+
+def test_every_column_has_a_head(tmp_path: Path) -> None:
+    plan = small_plan(tasks=("regression", "classification"))
+    _, addresses = written(plan, fakes.filled(plan), tmp_path)
+    for address in addresses.values():
+        heads = [text_of(head) for head in parse(tmp_path / address).findall(".//thead//th")]
+        assert heads
+        assert all(heads)
+
+
+def test_no_page_says_where_on_the_machine_a_run_was(tmp_path: Path) -> None:
+    plan = small_plan()
+    done, failed = plan.runs
+    store = fakes.FakeStore()
+    store.add(done)
+    store.fail(failed, "no such file: '/home/alice/data/mosi.pkl'")
+    results = hashed(collect(plan, store.as_store))
+    log = "/home/alice/.venv/lib/python3.11/site-packages/torch/nn/modules/linear.py:9: UserWarning: 4/5 of a/b\n"
+    details = {run: replace(told, log=log) for run, told in results.details.items()}
+    addresses = run_pages(replace(results, details=details), plan, tmp_path)
+    for run in (done, failed):
+        path = tmp_path / addresses[run.run_id]
+        assert "alice" not in path.read_text(encoding="utf-8")
+        told = text_of(parse(path).find(".//section[@id='log']//pre"))
+        assert told == "…/torch/nn/modules/linear.py:9: UserWarning: 4/5 of a/b"
+    failure = text_of(parse(tmp_path / addresses[failed.run_id]).find(".//section[@id='failure']"))
+    assert "No record (diverged). no such file: '…/mosi.pkl'" in failure
+    assert "Traceback: no such file: '…/mosi.pkl'" in failure
 
 
 def test_a_record_that_cannot_be_read_has_a_page_that_says_so(tmp_path: Path) -> None:
@@ -247,6 +294,39 @@ def test_another_title_of_the_suite_or_other_code_writes_all_pages_again(
     third = stamps(tmp_path)
     assert not set(first.items()) & set(second.items())
     assert not set(second.items()) & set(third.items())
+
+
+@pytest.mark.parametrize(
+    "change", [{"signature": "MAE|another recipe|v2"}, {"higher_is_better": True}, {"name": "renamed"}]
+)
+def test_another_definition_of_a_metric_writes_the_pages_of_its_task_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
+) -> None:
+    plan = small_plan(tasks=("regression", "classification"), seeds=(1,))
+    results, _ = written(plan, fakes.filled(plan), tmp_path)
+    before = stamps(tmp_path)
+
+    def changed(task: Task, convention: Convention) -> tuple[Metric, ...]:
+        return tuple(replace(one, **change) if one.name == "MAE" else one for one in metrics_for(task, convention))
+
+    monkeypatch.setattr("harness.reports.run_pages.metrics_for", changed)
+    run_pages(results, plan, tmp_path)
+    after = stamps(tmp_path)
+    regression = {run.run_id for run in plan.runs if run.task == "regression"}
+    assert {name for name in after if after[name] != before[name]} == regression
+
+
+def test_other_names_of_classes_write_the_pages_that_print_them_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = small_plan(tasks=("regression", "classification"), seeds=(1,))
+    results, _ = written(plan, fakes.filled(plan), tmp_path)
+    before = stamps(tmp_path)
+    monkeypatch.setattr("harness.reports.run_pages.SENTIMENTS", ("bad", "so so", "good"))
+    run_pages(results, plan, tmp_path)
+    after = stamps(tmp_path)
+    classified = {run.run_id for run in plan.runs if run.task == "classification"}
+    assert {name for name in after if after[name] != before[name]} == classified
 
 
 def test_pages_of_other_runs_go_and_what_people_keep_there_stays(tmp_path: Path) -> None:
