@@ -64,3 +64,35 @@ def test_cases_that_cannot_be_shown(finished: Finished, tmp_path: Path, options:
     place = ("--runs-dir", str(finished.place.runs), "--cache-dir", str(finished.place.cache))
     refused(ask("report", "--suite", finished.suite, *place, "--reports-dir", tmp_path / "reports", *options), said)
     assert not (tmp_path / "reports").exists()
+
+
+def test_costs_are_counted_once_and_shown_in_both_layouts(finished: Finished) -> None:
+    options: list[str | Path] = ["--suite", finished.suite, *finished.place.options, "--costs", "--format", "json"]
+    files = {path.name: path for path in (Path(row["file"]) for row in ask("report", *options).rows)}
+    tables = [path for name, path in files.items() if name.endswith("-regression.tex")]
+    assert "MACs" in tables[0].read_text(encoding="utf-8")
+    kept = {path: path.stat().st_mtime_ns for path in finished.place.cache.glob("costs/*.json")}
+    assert kept
+    again = ask("report", *options, "--style", "paper")
+    assert {path: path.stat().st_mtime_ns for path in finished.place.cache.glob("costs/*.json")} == kept
+    assert {Path(row["file"]).name for row in again.rows} <= set(files)
+    assert "FLOPs" in tables[0].read_text(encoding="utf-8")
+    assert "MACs" not in tables[0].read_text(encoding="utf-8")
+
+
+def test_a_second_report_says_the_same(finished: Finished) -> None:
+    def told() -> dict[str, str]:
+        rows = ask("report", "--suite", finished.suite, *finished.place.options, "--format", "json").rows
+        return {row["file"]: Path(row["file"]).read_text(encoding="utf-8") for row in rows if "/tables/" in row["file"]}
+
+    first = told()
+    assert (finished.place.cache / "memo").is_dir(), "the second is made from what the first has kept"
+    dated = [name for name in first if name.endswith("/tables.tex")]
+    second = told()
+    assert first.keys() == second.keys()
+    assert all(first[name] == second[name] for name in first if name not in dated)
+
+
+def test_a_layout_that_there_is_not_is_a_usage_error(finished: Finished) -> None:
+    answer = ask("report", "--suite", finished.suite, *finished.place.options, "--style", "nature")
+    assert answer.code == 2
