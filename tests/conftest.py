@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,11 @@ from harness.spec import DatasetSpec
 
 # No test asks a model hub, however it is started.
 os.environ["HF_HUB_OFFLINE"] = "1"
+
+# Started in the background (nohup, a script's &) tests would inherit an ignored Ctrl-C, which the harness rightly keeps
+# ignored, and the tests that press it would wait for ever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SMALL_SYNTHETIC = {
     "name": "synthetic-small",
