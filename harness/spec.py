@@ -28,6 +28,7 @@ __all__ = [
     "Modality",
     "NonVerbal",
     "ReportOptions",
+    "Resources",
     "RunData",
     "RunSpec",
     "SettingName",
@@ -338,6 +339,18 @@ class ReportOptions(_Frozen):
     costs: bool = True
 
 
+class Resources(_Frozen):
+    """What a run needs besides its threads: no part of its identity, since none of it changes a number.
+
+    ``memory_gib`` is a bound on the memory of the run's processes, ``gpus`` the share of a GPU that it takes (a half
+    lets two on one; no run uses two GPUs), ``time_limit`` a bound in seconds.
+    """
+
+    memory_gib: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    gpus: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = None
+    time_limit: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+
+
 class Suite(_Frozen):
     """A benchmark as people write it: data sets x tasks x models x variants x seeds, and what to report."""
 
@@ -359,6 +372,7 @@ class Suite(_Frozen):
     max_epochs: Annotated[int, Field(ge=1)] = 200
     time_limit: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    resources: dict[str, Resources] = {}
     hyper: dict[str, dict[str, Any]] = {}
     finegrained: FineGrainedOptions = FineGrainedOptions()
     text_encoder: Annotated[dict[str, EncoderChoice], BeforeValidator(_encoder_choices)] = {}
@@ -368,3 +382,11 @@ class Suite(_Frozen):
     @classmethod
     def _no_repeats(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
         return _unique(values, "entry")
+
+    def resources_of(self, model: str) -> Resources:
+        """Return what a run of `model` needs: its own entry over that of ``*``, and `time_limit` where neither says."""
+        merged: dict[str, Any] = {"time_limit": self.time_limit}
+        for key in ("*", model):
+            if key in self.resources:
+                merged |= self.resources[key].model_dump(exclude_none=True)
+        return Resources(**merged)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from harness.executors.base import (
+    Elsewhere,
     Event,
     Executor,
     Failed,
@@ -10,6 +11,7 @@ from harness.executors.base import (
     Observer,
     Outcome,
     Progress,
+    PutBack,
     Started,
     available_cores,
     workers_for,
@@ -17,6 +19,7 @@ from harness.executors.base import (
 from harness.executors.local import LocalExecutor
 
 __all__ = [
+    "Elsewhere",
     "Event",
     "Executor",
     "Failed",
@@ -25,6 +28,7 @@ __all__ = [
     "Observer",
     "Outcome",
     "Progress",
+    "PutBack",
     "Started",
     "available_cores",
     "workers_for",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 from harness.errors import InputError
 from harness.executors.cores import available_cores
@@ -13,6 +13,7 @@ from harness.store import FailureKind, RunStore
 from harness.training.job import Job
 
 __all__ = [
+    "Elsewhere",
     "Event",
     "Executor",
     "Failed",
@@ -20,6 +21,7 @@ __all__ = [
     "Observer",
     "Outcome",
     "Progress",
+    "PutBack",
     "Started",
     "available_cores",
     "ignore",
@@ -38,11 +40,14 @@ class Started:
         The slot that it runs in, from 0.
     seconds : float
         Time since the run began (0 here).
+    device : str
+        Where it trains, as torch names it.
     """
 
     spec: RunSpec
     worker: int
     seconds: float = 0.0
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,26 @@ class Failed:
     reason: str
 
 
-Event: TypeAlias = Started | Progress | Finished | Failed
+@dataclass(frozen=True)
+class PutBack:
+    """A run ended without a verdict on itself (out of memory beside others, a lost node) and will be tried again."""
+
+    spec: RunSpec
+    worker: int
+    seconds: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """Another process that shares the store ended a run."""
+
+    spec: RunSpec
+    status: Literal["done", "failed"]
+    reason: str = ""
+
+
+Event: TypeAlias = Started | Progress | Finished | Failed | PutBack | Elsewhere
 Observer: TypeAlias = Callable[[Event], None]
 
 
@@ -86,7 +110,7 @@ class Outcome:
     Attributes
     ----------
     done, failed : list of RunSpec
-        Tried now, with and without a record at the end.
+        Ended now, with and without a record at the end; a failure of another process that shares the store counts.
     already : list of RunSpec
         Had a record before, or got one from another process while they waited.
     not_run : list of RunSpec

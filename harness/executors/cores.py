@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["available_cores"]
+__all__ = ["available_cores", "control_groups"]
 
 
 def available_cores(system: Path = Path("/")) -> int:
@@ -22,11 +22,11 @@ def available_cores(system: Path = Path("/")) -> int:
         Where the kernel's ``proc`` and ``sys`` are.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = min((_quota(folder) for folder in _groups(system)), default=math.inf)
+    quota = min((_quota(folder) for folder in control_groups(system, "cpu")), default=math.inf)
     return max(1, cores if quota == math.inf else min(cores, math.ceil(quota)))
 
 
-def _groups(system: Path) -> Iterator[Path]:
+def control_groups(system: Path, controller: str) -> Iterator[Path]:
     """Yield the folders of the control groups that may limit this process, each with its parents: all of them count.
 
     A container without a namespace of its own is told its path on the host, but finds its group at the root: folders
@@ -39,10 +39,10 @@ def _groups(system: Path) -> Iterator[Path]:
     mount = system / "sys/fs/cgroup"
     for line in lines:
         controllers, _, path = line.partition(":")[2].partition(":")
-        if controllers and "cpu" not in controllers.split(","):
+        if controllers and controller not in controllers.split(","):
             continue
         # Version 2 has one tree for all controllers and names none; version 1 mounts one tree for each.
-        root = mount / "cpu" if controllers else mount
+        root = mount / controller if controllers else mount
         # A group outside this namespace shows as /.. and cannot be looked into.
         below = [part for part in path.split("/") if part]
         parts = [] if ".." in below else below

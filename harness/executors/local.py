@@ -1,39 +1,61 @@
 """Runs on this machine: N slots, and a fresh process from a fork server for every run.
 
 A crash, a memory kill or leaked state costs one run. Whether a run is done is read from the store, never from an exit
-code. The main process owns the drafts: it makes one for every run and drops or keeps it at the end.
+code. The main process owns the drafts and the leases: it makes one of each for every run and drops or keeps the draft
+at the end.
 """
 
 from __future__ import annotations
 
+import functools
 import os
-import signal
+import platform
 import time
-from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkServerProcess
-from pathlib import Path
+from datetime import UTC, datetime
+from multiprocessing.connection import wait
 from typing import Any
 
 import psutil
 
 from harness.errors import InputError, StoreError
-from harness.executors.base import Event, Failed, Finished, Observer, Outcome, Progress, Started, ignore, workers_for
+from harness.executors.base import (
+    Event,
+    Failed,
+    Finished,
+    Observer,
+    Outcome,
+    Progress,
+    PutBack,
+    Started,
+    ignore,
+    workers_for,
+)
+from harness.executors.bell import signals_as_bytes
+from harness.executors.memory import available_memory, total_memory
+from harness.executors.placement import Need, Placement
 from harness.executors.server import start_process, start_server
+from harness.executors.slots import Limits, Slot, Verdict, crash, kill, kill_group
+from harness.executors.waiting import Waiting
 from harness.executors.worker import work
-from harness.store import FailureKind, RunStore
+from harness.spec import Resources, RunSpec
+from harness.store import RunStore
 from harness.training.job import Job
 
 __all__ = ["LocalExecutor"]
 
 _PRELOAD = ("torch", "MMSA", "harness.training.run")
-_LOG_LINES = 30
 _LONGEST_WAIT = 3600.0
+_LOOK_SECONDS = 1.0
+_STALL_SECONDS = 1800.0
 _SERVER_LOST = 255
 """The exit code that multiprocessing makes up when the fork server is gone."""
+_GIB = 2**30
+_DEVICE_VARIABLES = ("CUDA_VISIBLE_DEVICES",)
+_LAST_SHARE = 0.02
+"""Share of the main memory that is left when runs are stopped, before the kernel stops something else."""
 
 
 @dataclass(frozen=True)
@@ -45,22 +67,35 @@ class LocalExecutor:
     workers : int, optional
         How many runs go side by side; the default is as many as the cores allow.
     time_limit : float, optional
-        Seconds that one run may take.
+        Seconds that one run may take, unless its own resources say otherwise.
     target : str
         What a worker calls, ``module:function``, as ``function(job, report)``.
     preload : sequence of str
         Modules that are imported once for all workers.
+    devices : sequence of str
+        Devices to share out, such as ``cuda:0``; without any, each job trains on the one that it names.
+    resources : callable, optional
+        What a run needs: memory that it may take, its share of a GPU, its time.
+    stall_limit : float, optional
+        Seconds without an epoch and without CPU time after which a run counts as hung; None waits for ever.
+    engine : str
+        Who asked, for the leases.
     """
 
     workers: int | None = None
     time_limit: float | None = None
     target: str = "harness.training.run:execute"
     preload: Sequence[str] = _PRELOAD
+    devices: Sequence[str] = ()
+    resources: Callable[[RunSpec], Resources] | None = None
+    stall_limit: float | None = _STALL_SECONDS
+    engine: str = "local"
 
     def run(self, jobs: Sequence[Job], store: RunStore, *, observer: Observer = ignore) -> Outcome:
         """Run the jobs that have no record yet, in their order.
 
-        Ctrl-C and SIGTERM stop the workers, drop their drafts, and return with ``interrupted`` set.
+        A job whose lease another process holds is left to it and watched: it is done here if that process gives it
+        up. Ctrl-C and SIGTERM stop the workers, drop their drafts, and return with ``interrupted`` set.
 
         Raises
         ------
@@ -73,41 +108,21 @@ class LocalExecutor:
             raise InputError(f"a time limit must be more than 0 seconds, not {self.time_limit}", where="time_limit")
         workers = workers_for(max((job.spec.threads for job in jobs), default=1), self.workers)
         session = _Session(self, store, observer, workers)
-        waiting = session.take(jobs)
-        if waiting:
+        taken = session.waiting.take(jobs)
+        if taken:
             try:
                 start_server(tuple(self.preload))
-                with _signals_as_bytes() as bell:
+                with signals_as_bytes() as bell:
                     try:
-                        session.work_off(waiting, bell)
+                        session.work_off(bell)
                     finally:
                         session.stop()
             except KeyboardInterrupt:
                 session.outcome.interrupted = True
         outcome = session.outcome
         finished = {spec.run_id for spec in outcome.done + outcome.failed + outcome.already}
-        outcome.not_run = [job.spec for job in waiting if job.spec.run_id not in finished]
+        outcome.not_run = [job.spec for job in taken if job.spec.run_id not in finished]
         return outcome
-
-
-@dataclass
-class _Slot:
-    """One run in flight."""
-
-    worker: int
-    job: Job
-    draft: Path
-    process: ForkServerProcess
-    connection: Connection
-    started: float
-    deadline: float | None
-    open: bool = True
-    verdict: tuple[FailureKind, str, str] | None = None
-    broken_store: StoreError | None = None
-
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self.started
 
 
 @dataclass
@@ -118,27 +133,19 @@ class _Session:
     store: RunStore
     observer: Observer
     workers: int
-    slots: dict[int, _Slot] = field(default_factory=dict)
-    server_lost: bool = False
     outcome: Outcome = field(default_factory=Outcome)
+    slots: dict[int, Slot] = field(default_factory=dict)
+    server_lost: bool = False
 
-    def take(self, jobs: Sequence[Job]) -> list[Job]:
-        """Sort out what is done already and what is asked for twice."""
-        unique: dict[str, Job] = {}
-        for job in jobs:
-            unique.setdefault(job.spec.run_id, job)
-        waiting = []
-        for job in unique.values():
-            if self.store.status(job.spec) == "done":
-                self.outcome.already.append(job.spec)
-            else:
-                waiting.append(job)
-        return waiting
+    def __post_init__(self) -> None:
+        self.waiting = Waiting(self.store, self.outcome, self.observer)
+        self.placement = Placement(self.options.devices or ("any",), total_memory() / _GIB)
+        self.neighbours: dict[str, int] = {}
+        self.looked = time.monotonic()
 
-    def work_off(self, jobs: Sequence[Job], bell: int) -> None:
+    def work_off(self, bell: int) -> None:
         """Keep the slots filled until nothing is left, or until a byte arrives on `bell`."""
-        queue = deque(jobs)
-        while self._fill(queue):
+        while self._fill():
             ready = wait([bell, *self._sources()], self._patience())
             if bell in ready:
                 raise KeyboardInterrupt
@@ -148,53 +155,76 @@ class _Session:
                     raise slot.broken_store
                 if slot.process.sentinel in ready:
                     self._settle(slot)
-                elif slot.deadline is not None and time.monotonic() >= slot.deadline:
-                    limit = f"stopped at the time limit of {self.options.time_limit:g} s"
-                    _kill(slot.process)
-                    self._settle(slot, ("timeout", limit, ""))
+                elif (verdict := slot.over_time()) is not None:
+                    self._end(slot, verdict)
+            self._look()
         if wait([bell], 0):  # too late to stop anything here, but the caller must not go on
             raise KeyboardInterrupt
 
     def stop(self) -> None:
         """Kill what still runs and drop its drafts; a run that published in time keeps its record."""
         for slot in self.slots.values():
-            _kill(slot.process)
+            kill(slot.process)
         for slot in self.slots.values():
             self._close(slot)
             with suppress(StoreError):  # the reason to stop may be this very disk
                 self.store.discard(slot.draft)
+            self.store.leases.release(slot.job.spec.run_id)
             if self.store.status(slot.job.spec) == "done":
                 self.outcome.done.append(slot.job.spec)
         self.slots.clear()
 
-    def _fill(self, queue: deque[Job]) -> bool:
-        """Start jobs until the slots or the queue run out, and tell whether anything runs now."""
-        while queue and len(self.slots) < self.workers:
-            job = queue.popleft()
-            # Another process on the same store may have been quicker while this job waited.
-            if self.store.status(job.spec) == "done":
-                self.outcome.already.append(job.spec)
-            else:
-                self._start(job)
-        return bool(self.slots)
+    def _fill(self) -> bool:
+        """Start jobs until the slots or what waits run out, and tell whether there is anything to wait for."""
+        while len(self.slots) < self.workers:
+            worker = next(number for number in range(self.workers) if number not in self.slots)
+            claimed = self.waiting.claimed(
+                lambda job: self.placement.where(self._need(job)), functools.partial(self._about, worker)
+            )
+            if claimed is None:
+                break
+            self._start(worker, *claimed)
+        return bool(self.slots or self.waiting)
 
-    def _start(self, job: Job) -> None:
+    def _need(self, job: Job) -> Need:
+        needs = self._resources(job.spec)
+        return Need(needs.gpus or 1.0, needs.memory_gib or 0.0, self.neighbours.get(job.spec.run_id))
+
+    def _resources(self, spec: RunSpec) -> Resources:
+        needs = self.options.resources(spec) if self.options.resources else Resources()
+        return needs if needs.time_limit else needs.model_copy(update={"time_limit": self.options.time_limit})
+
+    def _about(self, worker: int, job: Job, device: str) -> dict[str, Any]:
+        return {
+            "label": job.spec.label,
+            "engine": self.options.engine,
+            "host": platform.node(),
+            "pid": os.getpid(),
+            "worker": worker,
+            "device": device if self.options.devices else job.device,
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+
+    def _start(self, worker: int, job: Job, device: str) -> None:
         if self.server_lost:
             start_server(tuple(self.options.preload))
             self.server_lost = False
-        worker = next(number for number in range(self.workers) if number not in self.slots)
+        if self.options.devices:
+            job = replace(job, device=device)
+        needs = self._resources(job.spec)
         draft = self.store.begin(job.spec)
         try:
             process, connection = start_process(
-                work, self.options.target, replace(job, draft=draft), name=f"harness-{worker}"
+                work, self.options.target, replace(job, draft=draft), _visible(), name=f"harness-{worker}"
             )
         except BaseException:
             self.store.discard(draft)
+            self.store.leases.release(job.spec.run_id)
             raise
-        now = time.monotonic()
-        deadline = None if self.options.time_limit is None else now + self.options.time_limit
-        self.slots[worker] = _Slot(worker, job, draft, process, connection, now, deadline)
-        self._tell(Started(job.spec, worker))
+        self.placement.put(job.spec.run_id, device, self._need(job))
+        limits = Limits(needs.time_limit, self.options.stall_limit, needs.memory_gib)
+        self.slots[worker] = Slot(worker, job, draft, process, connection, limits)
+        self._tell(Started(job.spec, worker, device=job.device))
 
     def _sources(self) -> Iterator[Any]:
         for slot in self.slots.values():
@@ -202,12 +232,31 @@ class _Session:
             if slot.open:
                 yield slot.connection
 
-    def _patience(self) -> float | None:
-        deadlines = [slot.deadline for slot in self.slots.values() if slot.deadline is not None]
+    def _patience(self) -> float:
+        now = time.monotonic()
+        deadlines = [slot.deadline - now for slot in self.slots.values() if slot.deadline is not None]
+        looks = [self.looked + _LOOK_SECONDS - now] if self.slots else []
         # poll counts milliseconds in a C int: a limit of weeks would not fit.
-        return min(max(0.0, min(deadlines) - time.monotonic()), _LONGEST_WAIT) if deadlines else None
+        return max(0.0, min(*deadlines, *looks, self.waiting.patience, _LONGEST_WAIT))
 
-    def _listen(self, slot: _Slot) -> None:
+    def _look(self) -> None:
+        """Look once a second whether the runs keep their limits, whether memory is left, and what others did."""
+        self.waiting.look()
+        now = time.monotonic()
+        if now - self.looked < _LOOK_SECONDS:
+            return
+        self.looked = now
+        for slot in list(self.slots.values()):
+            if (verdict := slot.over_limits()) is not None:
+                self._end(slot, verdict)
+        if self.slots and available_memory() < _LAST_SHARE * total_memory():
+            held, largest = max((slot.memory(), number) for number, slot in self.slots.items())
+            reason = (
+                f"stopped because the machine's memory ran out: it held {held / _GIB:.2f} GiB, the most of all runs"
+            )
+            self._end(self.slots[largest], ("memory", reason, ""))
+
+    def _listen(self, slot: Slot) -> None:
         """Read every message that is there."""
         messages = []
         try:
@@ -216,7 +265,9 @@ class _Session:
         except (EOFError, OSError):
             slot.open = False
         for kind, content in messages:
+            slot.alive_at = time.monotonic()
             if kind == "progress":
+                self.store.leases.say(slot.job.spec.run_id, content)
                 self._tell(Progress(slot.job.spec, slot.worker, slot.seconds, content))
             elif kind == "failed":
                 slot.verdict = content
@@ -225,17 +276,41 @@ class _Session:
             else:
                 slot.verdict = ("error", "the run returned without publishing a record", "")
 
-    def _settle(self, slot: _Slot, verdict: tuple[FailureKind, str, str] | None = None) -> None:
+    def _end(self, slot: Slot, verdict: Verdict) -> None:
+        kill(slot.process)
+        self._settle(slot, verdict)
+
+    def _settle(self, slot: Slot, verdict: Verdict | None = None) -> None:
         """Close a run whose process has ended, and tell its outcome from the store."""
         exit_code = self._close(slot)
         del self.slots[slot.worker]
         spec = slot.job.spec
-        if self.store.status(spec) == "done":
-            self.store.discard(slot.draft)
-            self.outcome.done.append(spec)
-            self._tell(Finished(spec, slot.worker, slot.seconds))
-            return
-        kind, reason, traceback = verdict or slot.verdict or _crash(exit_code, slot.draft / "log.txt")
+        neighbours = self.placement.beside(spec.run_id)
+        self.placement.leave(spec.run_id)
+        try:
+            if self.store.status(spec) == "done":
+                self.store.discard(slot.draft)
+                self.outcome.done.append(spec)
+                self._tell(Finished(spec, slot.worker, slot.seconds))
+                return
+            ended = verdict or slot.verdict or crash(exit_code, slot.draft / "log.txt")
+            if ended[0] == "memory" and neighbours:
+                self._put_back(slot, neighbours, ended[1])
+            else:
+                self._fail(slot, ended)
+        finally:
+            self.store.leases.release(spec.run_id)
+
+    def _put_back(self, slot: Slot, neighbours: int, reason: str) -> None:
+        """Let a run that ran out of memory beside others wait for a place with half as many."""
+        self.neighbours[slot.job.spec.run_id] = neighbours // 2
+        self.store.discard(slot.draft)
+        self.waiting.put_back(slot.job)
+        reason += f"; tried again beside {neighbours // 2} other run(s) at most"
+        self._tell(PutBack(slot.job.spec, slot.worker, slot.seconds, reason))
+
+    def _fail(self, slot: Slot, verdict: Verdict) -> None:
+        spec, (kind, reason, traceback) = slot.job.spec, verdict
         try:
             self.store.fail(spec, slot.draft, kind=kind, reason=reason, traceback=traceback)
         except StoreError:
@@ -245,7 +320,7 @@ class _Session:
         self.outcome.failed.append(spec)
         self._tell(Failed(spec, slot.worker, slot.seconds, kind, reason))
 
-    def _close(self, slot: _Slot) -> int | None:
+    def _close(self, slot: Slot) -> int | None:
         pid = slot.process.pid or 0
         slot.process.join()
         exit_code = slot.process.exitcode
@@ -256,7 +331,7 @@ class _Session:
         # process id is not given away while its group has members: if a process has it although the run is gone,
         # the group is empty and the process is a stranger.
         if pid and (lost or not psutil.pid_exists(pid)):
-            _kill_group(pid)
+            kill_group(pid)
         slot.process.close()
         slot.connection.close()
         slot.open = False
@@ -266,65 +341,6 @@ class _Session:
         self.observer(event)
 
 
-def _kill(process: ForkServerProcess) -> None:
-    """Kill a worker with everything it started; its process group has its own id once it runs our code."""
-    if process.pid is None or not process.is_alive():
-        return
-    # The process by its own id first: before it has made its group, it is in that of the fork server.
-    with suppress(ProcessLookupError):
-        os.kill(process.pid, signal.SIGKILL)
-    _kill_group(process.pid)
-
-
-def _kill_group(group: int) -> None:
-    # No such group: nothing is left in it, or its process died before it made one. No permission: nothing of ours.
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, signal.SIGKILL)
-
-
-def _crash(exit_code: int | None, log: Path) -> tuple[FailureKind, str, str]:
-    if exit_code is not None and exit_code < 0:
-        try:
-            name = signal.Signals(-exit_code).name
-        except ValueError:
-            name = f"signal {-exit_code}"
-        reason = f"the process was killed by {name}"
-        if name == "SIGKILL":
-            reason += " (as the kernel does when memory runs out)"
-    else:
-        reason = f"the process ended with exit code {exit_code} and without a word"
-    try:
-        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_LINES:]
-    except OSError:
-        lines = []
-    return ("crash", reason, "\n".join(lines))
-
-
-@contextmanager
-def _signals_as_bytes() -> Iterator[int]:
-    """Turn SIGINT and SIGTERM into a byte on a pipe, whose read end is given, while the context lasts.
-
-    So an interrupt comes at one place of the loop only, never between a process's start and its being known. A
-    thread other than the main one cannot set handlers; nothing interrupts it either.
-    """
-    reader, writer = os.pipe()
-    os.set_blocking(writer, False)
-
-    def ring(number: int, frame: object) -> None:
-        del number, frame
-        with suppress(BlockingIOError):
-            os.write(writer, b"!")
-
-    before: dict[signal.Signals, Any] = {}
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            # An ignored signal stays ignored: nohup and background jobs mean it.
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                with suppress(ValueError):
-                    before[number] = signal.signal(number, ring)
-        yield reader
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        os.close(reader)
-        os.close(writer)
+def _visible() -> dict[str, str]:
+    """Return what the fork server may have seen another value of when it was started, as inside a Ray worker."""
+    return {name: os.environ[name] for name in _DEVICE_VARIABLES if name in os.environ}

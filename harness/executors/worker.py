@@ -14,7 +14,8 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -37,6 +38,11 @@ THREAD_VARIABLES = (
     "VECLIB_MAXIMUM_THREADS",
 )
 _DISK_FULL = ("no space left on device", "disk quota exceeded", "os error 28", "os error 122")
+_NO_MEMORY = (
+    "CUDA out of memory",
+    "DefaultCPUAllocator: can't allocate memory",
+    "DefaultCPUAllocator: not enough memory",
+)
 _DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
@@ -45,13 +51,17 @@ def probe(connection: Connection) -> None:
     connection.send(preload.FAILURE)
 
 
-def work(target: str, job: Job, connection: Connection) -> None:
+def work(target: str, job: Job, variables: Mapping[str, str], connection: Connection) -> None:
     """Run one job to its end and say how it ended; the store, not this message, tells whether it is done.
+
+    `variables` are put into the environment first.
 
     Messages are pairs: ``("progress", info)``, ``("failed", (kind, reason, traceback))``,
     ``("store", StoreError)`` or ``("returned", None)``.
     """
     _die_with_main()
+    _offer_to_the_kernel()
+    os.environ.update(variables)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
@@ -81,6 +91,8 @@ def _verdict(error: BaseException, text: str, job: Job) -> tuple[str, Any]:
     if _is_disk(error):
         fault = error if isinstance(error, OSError) else OSError(errno.ENOSPC, str(error))
         return ("store", store_error(fault, "a run could not write its files", job.draft or job.runs_dir))
+    if _is_memory(error):
+        return ("failed", ("memory", f"out of memory on {job.device}: {error}", text))
     if isinstance(error, RunError):
         return ("failed", (getattr(error, "kind", "diverged"), error.what, text))
     if isinstance(error, HarnessError):
@@ -94,6 +106,19 @@ def _is_disk(error: BaseException) -> bool:
     if isinstance(error, OSError) and error.errno in _DISK_ERRNOS:
         return True
     return any(phrase in str(error).lower() for phrase in _DISK_FULL)
+
+
+def _is_memory(error: BaseException) -> bool:
+    """Tell a lack of memory from other faults: Python's, a GPU's, and that of torch's allocator on the CPU."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and any(phrase in str(error) for phrase in _NO_MEMORY)
+
+
+def _offer_to_the_kernel() -> None:
+    """Let the kernel take a run, and not the main process or somebody's shell, when memory runs out."""
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("800", encoding="ascii")
 
 
 def _load(target: str, threads: int) -> Target:

@@ -5,6 +5,8 @@ The only code that knows paths below the runs folder. Layout::
     runs/<dataset>/<model>/<variant>-<task>-s<seed>-<run_id>/          a record (holds record.json)
     runs/<dataset>/<model>/<variant>-<task>-s<seed>-<run_id>.failed/   a failure (holds failure.json)
     runs/.tmp/<owner>.<random>/                                        a draft, private to one process
+    runs/.leases/<run_id>.json                                         who works on a run, and that he lives
+    runs/.checkpoints/<run_id>.pt                                      the state of a long run at an epoch's end
 
 A draft becomes a record by one rename within one file system, after its files and folders were flushed to disk. A
 record and a failure never share a path: a record cannot be overwritten by a failure, two processes that publish the
@@ -20,7 +22,8 @@ has the rule.
 from __future__ import annotations
 
 from harness.store.disk import store_error, write_json
+from harness.store.leases import Lease, Leases
 from harness.store.record import Failure, FailureKind, Record
 from harness.store.runs import RunStore, Status
 
-__all__ = ["Failure", "FailureKind", "Record", "RunStore", "Status", "store_error", "write_json"]
+__all__ = ["Failure", "FailureKind", "Lease", "Leases", "Record", "RunStore", "Status", "store_error", "write_json"]

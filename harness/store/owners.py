@@ -26,7 +26,7 @@ from pathlib import Path
 
 import psutil
 
-__all__ = ["is_stale", "owner"]
+__all__ = ["is_dead_here", "is_stale", "owner"]
 
 _PROC = Path("/proc")
 _NO_BOOT = "unknown"
@@ -46,6 +46,14 @@ def owner(pid: int) -> str:
     return f"{_host()}.{boot}.{_namespace()}.{pid}.{start}"
 
 
+def is_dead_here(name: str) -> bool:
+    """Tell whether the process that `name` begins with is known to be dead; one that cannot be asked is not."""
+    match = _NAME.fullmatch(name)
+    if match is None or (match["host"], match["boot"], match["space"]) != (_host(), _boot(), _namespace()):
+        return False
+    return _is_dead(int(match["pid"]), int(match["start"]))
+
+
 def is_stale(draft: Path, now: float) -> bool:
     """Tell whether nobody can be writing into `draft` any more; the module says when that is.
 
@@ -61,7 +69,7 @@ def is_stale(draft: Path, now: float) -> bool:
         return False
     if match["boot"] != _boot():
         return now - _last_written(draft, now) > _SILENCE_SECONDS
-    return match["space"] == _namespace() and _is_dead(int(match["pid"]), int(match["start"]))
+    return is_dead_here(draft.name)
 
 
 def _is_dead(pid: int, start: int) -> bool:

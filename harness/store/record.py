@@ -32,7 +32,7 @@ __all__ = [
     "read_record",
 ]
 
-FailureKind: TypeAlias = Literal["error", "crash", "timeout", "diverged"]
+FailureKind: TypeAlias = Literal["error", "crash", "timeout", "memory", "diverged"]
 
 SCHEMA_VERSION = 1
 RECORD_FILE = "record.json"
@@ -133,7 +133,7 @@ class Record:
 class Failure:
     """A run that was tried and gave no record.
 
-    ``kind`` is ``error`` (a Python exception), ``crash`` (the process died), ``timeout`` or ``diverged``.
+    ``kind`` is ``error`` (a Python exception), ``crash`` (the process died), ``timeout``, ``memory`` or ``diverged``.
     """
 
     folder: Path

@@ -16,6 +16,7 @@ from harness.disk import sync
 from harness.errors import StoreError
 from harness.spec import RunSpec
 from harness.store.disk import flush, make_durable, write_json, writing
+from harness.store.leases import Leases
 from harness.store.owners import is_stale, owner
 from harness.store.record import (
     FAILURE_FILE,
@@ -32,7 +33,7 @@ __all__ = ["RunStore", "Status"]
 
 Status: TypeAlias = Literal["done", "failed", "missing"]
 
-_TMP, _FAILED = ".tmp", ".failed"
+_TMP, _FAILED, _LEASES = ".tmp", ".failed", ".leases"
 
 
 class RunStore:
@@ -47,11 +48,14 @@ class RunStore:
     ----------
     unreadable : list of StoreError
         What the latest pass of `records` had to leave out.
+    leases : Leases
+        Who works on which run.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
         self.unreadable: list[StoreError] = []
+        self.leases = Leases(self.root / _LEASES)
 
     def prepare(self) -> None:
         """Create the folder, prove that it can be written, and sweep the drafts of dead processes.
@@ -76,6 +80,7 @@ class RunStore:
             for draft in sorted((self.root / _TMP).iterdir()):
                 if is_stale(draft, now):
                     self._remove(draft)
+            self.leases.sweep()
 
     def folder(self, spec: RunSpec) -> Path:
         """Return the place of the record of `spec`, whether it exists or not."""
@@ -214,6 +219,13 @@ class RunStore:
             return None
         return read_failure(self._failed(spec))
 
+    def failure_mark(self, spec: RunSpec) -> int | None:
+        """Return a number that is another one for every failure of a run, or None where it has none."""
+        try:
+            return (self._failed(spec) / FAILURE_FILE).stat().st_mtime_ns
+        except OSError:
+            return None
+
     def records(self) -> Iterator[Record]:
         """Yield every readable record below the root, in the order of their paths.
 
@@ -232,6 +244,10 @@ class RunStore:
                 self.unreadable.append(error)
             else:
                 yield record
+
+    def engine_folder(self, engine: str) -> Path:
+        """Return the folder in which an engine keeps job files and logs of its own; it need not exist."""
+        return self.root / f".{_slug(engine)}"
 
     def _failed(self, spec: RunSpec) -> Path:
         place = self.folder(spec)

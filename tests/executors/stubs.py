@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from harness.errors import DataError, RunError, StoreError
@@ -27,7 +28,14 @@ def good(job: Job, report: Report) -> None:
     sys.stdout.write("a word on stdout\n")
     os.write(2, b"a word on descriptor 2\n")
     report({"epoch": 1, "train_loss": 1.0, "valid_loss": 2.0, "best": True})
-    fill_draft(job.draft, job.spec, pid=os.getpid(), threads={v: os.environ.get(v) for v in THREAD_VARIABLES})
+    fill_draft(
+        job.draft,
+        job.spec,
+        pid=os.getpid(),
+        threads={v: os.environ.get(v) for v in THREAD_VARIABLES},
+        device=job.device,
+        oom_score_adj=Path("/proc/self/oom_score_adj").read_text().strip(),
+    )
     RunStore(job.runs_dir).publish(job.spec, job.draft)
 
 
@@ -184,3 +192,54 @@ def special_hangs(job: Job, report: Report) -> None:
     if _special(job):
         always_hangs(job, report)
     good(job, report)
+
+
+def computes(job: Job, report: Report) -> None:
+    """Use CPU time for longer than the stall limit of the tests, without a word."""
+    end = time.monotonic() + 4.0
+    while time.monotonic() < end:
+        sum(range(10_000))
+    good(job, report)
+
+
+def leaks(job: Job, report: Report) -> None:
+    kept = []
+    while _special(job):
+        kept.append(bytearray(os.urandom(1) * 20_000_000))
+        time.sleep(0.01)
+    good(job, report)
+
+
+def special_is_large(job: Job, report: Report) -> None:
+    """Hold 200 MB, and stay long enough to be looked at."""
+    kept = bytearray(b"x" * 200_000_000) if _special(job) else b""
+    time.sleep(2.0)
+    good(job, report)
+    del kept
+
+
+class OutOfMemoryError(RuntimeError):
+    """Bears the name of torch's own."""
+
+
+def out_of_memory(job: Job, report: Report) -> None:
+    if _special(job):
+        time.sleep(0.2)
+        raise OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+    time.sleep(1.0)
+    good(job, report)
+
+
+def waits_for_two(job: Job, report: Report) -> None:
+    time.sleep(0.5)
+    good(job, report)
+
+
+def takes_a_moment(job: Job, report: Report) -> None:
+    time.sleep(0.3)
+    good(job, report)
+
+
+def fails_after_a_moment(job: Job, report: Report) -> None:
+    time.sleep(1.5)
+    raise ValueError("a bad value")
