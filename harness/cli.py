@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -22,7 +22,7 @@ from harness.display import Format, RunDisplay, counting, err, print_error, prin
 from harness.errors import HarnessError, InputError
 from harness.plan import Selection, Source
 from harness.store import Status
-from harness.workflow import Folders, Planned, ReportOptions
+from harness.workflow import Folders, Planned, ReportOptions, RunOptions
 
 __all__ = ["app", "main", "run_command"]
 
@@ -134,28 +134,19 @@ def _run(
     how: FormatOption = Format.table,
 ) -> None:
     """Run what is missing of a suite, then render its report."""
-    del executor  # there is one so far, and typer has checked its name
+    options = RunOptions(executor.value, workers, device.value if device else None, retry_failed)
     folders = Folders.resolve(data_dir, runs_dir, reports_dir, cache_dir)
     pick = _selection(models, variants, seeds, datasets)
     planned = workflow.plan_suite(suite, pick, folders, need_data=True, download=not dry_run)
     if dry_run:
-        _dry_run(planned, workers, how, retry_failed=retry_failed)
+        _dry_run(planned, options, how)
         return
     statuses = Counter(planned.store.status(r) for r in planned.plan.runs)
     if not quiet:
         _announce(planned, statuses, retry_failed=retry_failed)
     waiting = statuses["missing"] + (statuses["failed"] if retry_failed else 0)
-    chosen: Literal["auto", "cpu", "cuda"] | None = device.value if device else None
     with RunDisplay(waiting, quiet=quiet) as display:
-        outcome = workflow.run_suite(
-            planned,
-            folders,
-            workers=workers,
-            device=chosen,
-            retry_failed=retry_failed,
-            observer=display,
-            notice=_notice,
-        )
+        outcome = workflow.run_suite(planned, folders, options, observer=display, notice=_notice)
     if outcome.interrupted:
         err.print(f"interrupted: {len(outcome.not_run)} run(s) left; the same command goes on from here")
         raise typer.Exit(130)
@@ -205,8 +196,8 @@ def _mention_outdated(planned: Planned) -> None:
         )
 
 
-def _dry_run(planned: Planned, workers: int | None, how: Format, *, retry_failed: bool) -> None:
-    rows, todo, seconds = workflow.dry_run(planned, workers, retry_failed=retry_failed)
+def _dry_run(planned: Planned, options: RunOptions, how: Format) -> None:
+    rows, todo, seconds = workflow.dry_run(planned, options)
     print_rows(rows, how, title=f"suite {planned.plan.suite.name}")
     guess = f", about {seconds_text(seconds)}" if seconds else ""
     unknown = "" if seconds is not None or not todo else ", time unknown: no record of the same kind yet"

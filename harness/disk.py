@@ -5,15 +5,19 @@ from __future__ import annotations
 import glob
 import os
 import secrets
+import shutil
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-__all__ = ["replace_file", "sync"]
+from harness.errors import StoreError
+
+__all__ = ["need_space", "readable_size", "replace_file", "sync"]
 
 _STALE_SECONDS = 3600  # longer than any file takes to be written
+_SPARE = 16 * 2**20  # what a nearly full disk needs besides the files: folders, metadata, somebody's log
 
 
 def sync(path: Path) -> None:
@@ -70,3 +74,22 @@ def _drop_stale_drafts(path: Path) -> None:
         with suppress(OSError):
             if time.time() - draft.stat().st_mtime > _STALE_SECONDS:
                 draft.unlink()
+
+
+def need_space(folder: Path, size: int, purpose: str, *, hint: str) -> None:
+    """Check that the disk of `folder` (which exists) has `size` bytes left, and a little more.
+
+    Raises
+    ------
+    StoreError
+        If not; it says how much is needed, how much is free, and where.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < size + _SPARE:
+        needed, left = readable_size(size + _SPARE), readable_size(free)
+        raise StoreError(f"{purpose} needs {needed}, and {left} are free", where=str(folder), hint=hint)
+
+
+def readable_size(size: int) -> str:
+    """Return a number of bytes as people read it."""
+    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"

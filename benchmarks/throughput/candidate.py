@@ -17,7 +17,7 @@ from harness.plan import Selection
 from harness.spec import RunSpec
 from harness.store import RunStore
 from harness.training.job import Job
-from harness.workflow import Folders, Planned, plan_suite, run_suite
+from harness.workflow import Folders, Planned, RunOptions, plan_suite, run_suite
 
 if TYPE_CHECKING:
     from harness.data.batching import Batch
@@ -48,7 +48,7 @@ def run_whole_suite(suite: str, pick: Selection, folders: Folders, workers: int)
 
     started = time.perf_counter()
     planned = plan_suite(suite, pick, folders, need_data=True)
-    outcome = run_suite(planned, folders, workers=workers, device="cpu", observer=observe)
+    outcome = run_suite(planned, folders, RunOptions(workers=workers, device="cpu"), observer=observe)
     seconds = time.perf_counter() - started
     for spec in outcome.failed:
         failure = planned.store.failure(spec)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import fcntl
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from harness import disk
 from harness.disk import replace_file
 from harness.errors import StoreError
 
 __all__ = ["cannot_write", "locked", "make_folder", "need_space", "write_atomically"]
-
-_SPARE = 16 * 2**20  # what a nearly full disk needs besides the arrays: folders, metadata, somebody's log
 
 
 def cannot_write(folder: Path, error: OSError) -> StoreError:
@@ -42,24 +40,15 @@ def make_folder(folder: Path) -> Path:
 
 
 def need_space(folder: Path, size: int, purpose: str) -> None:
-    """Check that the disk of `folder` (which exists) has `size` bytes left.
+    """Check that the disk of the cache folder `folder` (which exists) has `size` bytes left.
 
     Raises
     ------
     StoreError
         If not; it says how much is needed, how much is free, and where.
     """
-    free = shutil.disk_usage(folder).free
-    if free < size + _SPARE:
-        raise StoreError(
-            f"{purpose} needs {_readable(size + _SPARE)}, and {_readable(free)} are free",
-            where=str(folder),
-            hint="free some space, or name another folder with --cache-dir or HARNESS_CACHE_DIR",
-        )
-
-
-def _readable(size: int) -> str:
-    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"
+    hint = "free some space, or name another folder with --cache-dir or HARNESS_CACHE_DIR"
+    disk.need_space(folder, size, purpose, hint=hint)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from harness.executors.base import (
     PutBack,
     Started,
     available_cores,
+    ignore,
     workers_for,
 )
 from harness.executors.local import LocalExecutor
@@ -31,5 +32,6 @@ __all__ = [
     "PutBack",
     "Started",
     "available_cores",
+    "ignore",
     "workers_for",
 ]

@@ -108,6 +108,10 @@ class Record:
         """Return what the run printed."""
         return _read_log(self.folder)
 
+    def size(self) -> int:
+        """Return the bytes that its files take."""
+        return sum(path.stat().st_size for path in self.folder.iterdir() if path.is_file())
+
     def _sha256(self, name: str) -> str:
         """Return the SHA-256 of a file, which must be the stored one where one is stored."""
         path = self.folder / name

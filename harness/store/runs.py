@@ -7,14 +7,15 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from harness.disk import sync
 from harness.errors import StoreError
-from harness.spec import RunSpec
+from harness.spec import RunSpec, Task, Variant
 from harness.store.disk import flush, make_durable, write_json, writing
 from harness.store.leases import Leases
 from harness.store.owners import is_stale, owner
@@ -93,15 +94,38 @@ class RunStore:
             return "done"
         return "failed" if (self._failed(spec) / FAILURE_FILE).is_file() else "missing"
 
-    def relatives(self, spec: RunSpec) -> int:
-        """Count records of the same model, variant, task, data set and seed whose other contents differ from `spec`.
+    def relatives(self, specs: Iterable[RunSpec]) -> list[int]:
+        """Count, for each of `specs`, records that differ from it in other contents than its place can show.
 
-        Such a record was made from other sources, another feature file or other hyper-parameters: it is no answer
-        to what is asked now, but whoever changed those may wonder where it went.
+        They are of the same model, variant, task, data set and seed. Such a record was made from other sources,
+        another feature file or other hyper-parameters: it is no answer to what is asked now, but whoever changed those
+        may wonder where it went. Every folder is listed once.
         """
-        place = self.folder(spec)
-        alike = place.name.removesuffix(spec.run_id)
-        return sum(path.parent != place for path in place.parent.glob(f"{alike}*/{RECORD_FILE}"))
+        listed: dict[Path, Counter[str]] = {}
+        counts = []
+        for spec in specs:
+            place = self.folder(spec)
+            if place.parent not in listed:
+                records = _names_of_records(place.parent)
+                listed[place.parent] = Counter(name.rpartition("-")[0] for name in records)
+            alike = listed[place.parent][place.name.rpartition("-")[0]]
+            counts.append(alike - (place / RECORD_FILE).is_file())
+        return counts
+
+    def newest(self, spec: RunSpec) -> dict[tuple[Variant, Task], Record]:
+        """Return, of the model and data set of `spec`, the newest readable record of every variant and task."""
+        parent = self.folder(spec).parent
+        latest: dict[str, tuple[float, str]] = {}
+        for name in _names_of_records(parent):
+            kind = name.rpartition("-s")[0]
+            with suppress(OSError):
+                latest[kind] = max(latest.get(kind, (0.0, "")), ((parent / name).stat().st_mtime, name))
+        found: dict[tuple[Variant, Task], Record] = {}
+        for _, name in latest.values():
+            with suppress(StoreError):
+                record = read_record(parent / name)
+                found[record.spec.variant, record.spec.task] = record
+        return found
 
     def begin(self, spec: RunSpec) -> Path:
         """Return a fresh folder to write a run into; it belongs to this process until published or discarded.
@@ -266,6 +290,15 @@ class RunStore:
             grave.parent.mkdir(parents=True, exist_ok=True)
             folder.rename(grave)
             shutil.rmtree(grave)
+
+
+def _names_of_records(parent: Path) -> list[str]:
+    try:
+        with os.scandir(parent) as entries:
+            names = [e.name for e in entries if not e.name.endswith(_FAILED) and not e.name.startswith(".")]
+    except OSError:
+        return []
+    return [name for name in names if (parent / name / RECORD_FILE).is_file()]
 
 
 def _slug(name: str) -> str:

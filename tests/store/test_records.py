@@ -196,12 +196,13 @@ def test_relatives_are_records_of_the_same_place_with_other_contents(tmp_path: P
     store = RunStore(tmp_path)
     store.prepare()
     asked = make_spec()
-    assert store.relatives(asked) == 0
+    assert store.relatives([asked]) == [0]
     fake_record(store, make_spec(sources="older"))
-    fake_record(store, make_spec(seed=asked.seed + 1))
-    assert store.relatives(asked) == 1
+    other = make_spec(seed=asked.seed + 1)
+    fake_record(store, other)
+    assert store.relatives([asked, other]) == [1, 0]
     fake_record(store, asked)
-    assert store.relatives(asked) == 1
+    assert store.relatives([asked, other]) == [1, 0]
 
 
 def test_predictions_are_known_by_the_hash_of_their_file(store: RunStore) -> None:

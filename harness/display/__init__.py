@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.errors import HarnessError, StoreError
-from harness.executors import Event, Failed, Finished, Started
+from harness.executors import Elsewhere, Event, Failed, Finished, PutBack, Started
 from harness.spec import RunSpec
 
 __all__ = ["Format", "RunDisplay", "counting", "err", "print_error", "print_json", "print_rows", "seconds_text"]
@@ -193,6 +193,10 @@ class RunDisplay:
             self._counts["done" if isinstance(event, Finished) else "failed"] += 1
             self._bar.update(self._task, completed=self._counts.total())
             self._line(event)
+        elif isinstance(event, Elsewhere):
+            self._counts["done" if event.status == "done" else "failed"] += 1
+        elif isinstance(event, PutBack):
+            self._running.pop(run.run_id, None)
         else:
             self._running[run.run_id] = (run, self._said(event.info))
         if self._live is not None:

@@ -1,0 +1,24 @@
+"""What the commands do, as functions: from a suite's name to a plan, to runs, to a report. Nothing here prints."""
+
+from __future__ import annotations
+
+from harness.workflow.planning import Folders, Planned, plan_suite
+from harness.workflow.reporting import ReportOptions, make_report
+from harness.workflow.running import Engine, RunOptions, dry_run, make_jobs, run_suite
+from harness.workflow.status import outdated, run_row, status_rows
+
+__all__ = [
+    "Engine",
+    "Folders",
+    "Planned",
+    "ReportOptions",
+    "RunOptions",
+    "dry_run",
+    "make_jobs",
+    "make_report",
+    "outdated",
+    "plan_suite",
+    "run_row",
+    "run_suite",
+    "status_rows",
+]
