@@ -111,13 +111,11 @@ class Waiting:
 
     def _claim(self, job: Job, about: dict[str, object]) -> bool:
         run_id = job.spec.run_id
-        if self._ended(job):
-            return False
         if not self.store.leases.take(run_id, about):
             self.elsewhere[run_id] = job
             self._looked = time.monotonic()
             return False
-        # Whoever held the lease until just now may have ended the run.
+        # Whoever held the lease before, perhaps until just now, may have ended the run.
         if self._ended(job):
             self.store.leases.release(run_id)
             return False

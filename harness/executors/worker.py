@@ -118,7 +118,9 @@ def _is_memory(error: BaseException) -> bool:
 def _offer_to_the_kernel() -> None:
     """Let the kernel take a run, and not the main process or somebody's shell, when memory runs out."""
     with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("800", encoding="ascii")
+        file = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+        os.write(file, b"800")
+        os.close(file)
 
 
 def _load(target: str, threads: int) -> Target:

@@ -18,6 +18,7 @@ When a draft is stale:
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import platform
@@ -129,16 +130,26 @@ def _host() -> str:
 
 
 def _boot() -> str:
+    return _boot_of(_PROC)
+
+
+@functools.cache
+def _boot_of(proc: Path) -> str:
     try:
-        text = (_PROC / "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        text = (proc / "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
         return _NO_BOOT
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def _namespace() -> str:
+    return _namespace_of(_PROC)
+
+
+@functools.cache
+def _namespace_of(proc: Path) -> str:
     """Name the PID namespace: within it, and within one boot, a process id means one process at a time."""
     try:
-        return re.sub(r"\D", "", str((_PROC / "self/ns/pid").readlink())) or "0"
+        return re.sub(r"\D", "", str((proc / "self/ns/pid").readlink())) or "0"
     except OSError:
         return "0"
