@@ -156,8 +156,8 @@ def _die_with_main() -> None:
     """Make this process, and whatever it starts, end when the main process does, kill -9 included.
 
     The parent in the sense of the kernel is the fork server, so its signals on a parent's death do not help. What the
-    main process does hold is the write end of a pipe: its closing is waited for in a thread, and on Linux
-    the kernel is asked to answer it with SIGKILL to the group, which works even while C code holds the GIL.
+    main process does hold is the write end of a pipe: on Linux the kernel is asked to answer its closing with SIGKILL
+    to the group, which works even while C code holds the GIL; elsewhere it is waited for in a thread.
     """
     # A group of its own also keeps the terminal's Ctrl-C away: the main process decides what happens then.
     os.setpgid(0, 0)
@@ -176,4 +176,5 @@ def _die_with_main() -> None:
         fcntl.fcntl(sentinel, fcntl.F_SETFL, fcntl.fcntl(sentinel, fcntl.F_GETFL) | os.O_ASYNC)
         if select.select([sentinel], [], [], 0)[0]:  # main died before the line above
             os.killpg(os.getpid(), signal.SIGKILL)
+        return
     threading.Thread(target=watch, name="die-with-main", daemon=True).start()

@@ -35,6 +35,7 @@ _NO_BOOT = "unknown"
 _NAME = re.compile(
     r"(?P<host>[^.]+)\.(?P<boot>\w+)\.(?P<space>\d+)\.(?P<pid>\d{1,7})\.(?P<start>\d+)\.[0-9a-f]+", re.ASCII
 )
+_OWN: dict[tuple[int, Path], str] = {}
 _SILENCE_SECONDS = 7 * 24 * 3600.0
 # psutil derives a start time from the clock, which may be set while a process lives. Too wide only leaves litter.
 _CLOCK_SLACK_MS = 10_000
@@ -42,6 +43,19 @@ _CLOCK_SLACK_MS = 10_000
 
 def owner(pid: int) -> str:
     """Name a process: host, boot, PID namespace, process id, and start in ticks since boot (or clock milliseconds)."""
+    return _own_name(_PROC) if pid == os.getpid() else _name(pid)
+
+
+def _own_name(proc: Path) -> str:
+    """Return the name of this process, which never changes, without reading it every time."""
+    key = (os.getpid(), proc)
+    if key not in _OWN:
+        _OWN.clear()  # after a fork
+        _OWN[key] = _name(os.getpid())
+    return _OWN[key]
+
+
+def _name(pid: int) -> str:
     boot = _boot()
     start = _clock_start(pid) if boot == _NO_BOOT else _state_and_ticks(pid)[1]
     return f"{_host()}.{boot}.{_namespace()}.{pid}.{start}"

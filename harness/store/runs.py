@@ -285,6 +285,8 @@ class RunStore:
 
         A process that is about to publish it then finds it whole or not at all.
         """
+        if not folder.exists():
+            return
         grave = self._fresh()
         with suppress(FileNotFoundError):
             grave.parent.mkdir(parents=True, exist_ok=True)
