@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from harness.errors import InputError
 from harness.models import text
 from harness.plan import Plan, Selection, load_datasets, make_plan, narrow
-from harness.spec import VARIANTS, EncoderChoice, RunSpec, Suite
+from harness.spec import VARIANTS, EncoderChoice, Resources, RunSpec, Suite
 from harness.suites import load_suite, shipped
 from tests.helpers import make_spec
 
@@ -144,6 +145,7 @@ def test_narrowing() -> None:
         ({"report": {"metrics": ["Acc-9"]}}, "unknown metric 'Acc-9'"),
         ({"report": {"metrics": ["Acc-7"]}}, "unknown metric 'Acc-7'"),
         ({"hyper": {"NoNet": {}}}, "unknown model 'NoNet'"),
+        ({"resources": {"NoNet": {}}}, "unknown model 'NoNet'"),
         ({"hyper": {"LMF@mosei": {}}}, "no data set 'mosei'"),
         ({"hyper": {"*": {"learning_rat": 1}}}, "did you mean 'learning_rate'"),
         ({"models": ["NoNet"]}, "unknown model 'NoNet'"),
@@ -287,3 +289,30 @@ def test_a_changed_copy_has_an_address_of_its_own() -> None:
     assert run.run_id
     assert run.model_copy(update={"seed": 77}).run_id != run.run_id
     assert run.model_copy().run_id == run.run_id
+
+
+def test_resources_merge_and_the_suite_s_time_limit_is_the_last_word_but_one() -> None:
+    suite = Suite.model_validate(
+        {
+            "name": "t",
+            "datasets": ["sims"],
+            "models": ["LMF", "MISA"],
+            "time_limit": 100.0,
+            "resources": {"*": {"memory_gib": 2, "gpus": 0.5}, "MISA": {"memory_gib": 6, "time_limit": 900}},
+        }
+    )
+    assert suite.resources_of("LMF") == Resources(memory_gib=2, gpus=0.5, time_limit=100)
+    assert suite.resources_of("MISA") == Resources(memory_gib=6, gpus=0.5, time_limit=900)
+
+
+@pytest.mark.parametrize("wrong", [{"gpus": 2}, {"gpus": 0}, {"memory_gib": -1}, {"time_limit": 0}, {"cores": 3}])
+def test_resources_that_no_run_can_have_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValidationError):
+        Resources.model_validate(wrong)
+
+
+def test_resources_are_no_part_of_a_run_s_identity() -> None:
+    def run_ids(**fields: Any) -> list[str]:
+        return [run.run_id for run in expand(**fields).runs]
+
+    assert run_ids() == run_ids(resources={"*": {"memory_gib": 3}})

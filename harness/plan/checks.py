@@ -16,7 +16,7 @@ __all__ = ["check_languages", "check_names", "known_model"]
 
 
 def check_names(suite: Suite, datasets: Sequence[DatasetSpec]) -> None:
-    """Check models, hyper-parameters, languages and metrics.
+    """Check models, hyper-parameters, resources, languages and metrics.
 
     Raises
     ------
@@ -26,6 +26,9 @@ def check_names(suite: Suite, datasets: Sequence[DatasetSpec]) -> None:
     for model in suite.models:
         known_model(model, "models")
     _check_hyper(suite, datasets)
+    for model in suite.resources:
+        if model != "*":
+            known_model(model, f"resources.{model}")
     languages = ["*", *dict.fromkeys(d.language for d in datasets)]
     for language in suite.text_encoder:
         if language not in languages:

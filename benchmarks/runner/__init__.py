@@ -1,0 +1,1 @@
+"""What the runner costs besides training, as ratios: ``python -m benchmarks.runner``."""
