@@ -41,7 +41,7 @@ from harness.executors.slots import Limits, Slot, Verdict, crash, kill, kill_gro
 from harness.executors.waiting import Waiting
 from harness.executors.worker import work
 from harness.spec import Resources, RunSpec
-from harness.store import RunStore
+from harness.store import LOG_FILE, RunStore
 from harness.training.job import Job
 
 __all__ = ["LocalExecutor"]
@@ -224,6 +224,7 @@ class _Session:
         self.placement.put(job.spec.run_id, device, self._need(job))
         limits = Limits(needs.time_limit, self.options.stall_limit, needs.memory_gib)
         self.slots[worker] = Slot(worker, job, draft, process, connection, limits)
+        self.store.leases.say(job.spec.run_id, log=str(draft / LOG_FILE))
         self._tell(Started(job.spec, worker, device=job.device))
 
     def _sources(self) -> Iterator[Any]:
@@ -267,7 +268,7 @@ class _Session:
         for kind, content in messages:
             slot.alive_at = time.monotonic()
             if kind == "progress":
-                self.store.leases.say(slot.job.spec.run_id, content)
+                self.store.leases.say(slot.job.spec.run_id, progress=content)
                 self._tell(Progress(slot.job.spec, slot.worker, slot.seconds, content))
             elif kind == "failed":
                 slot.verdict = content
@@ -293,7 +294,7 @@ class _Session:
                 self.outcome.done.append(spec)
                 self._tell(Finished(spec, slot.worker, slot.seconds))
                 return
-            ended = verdict or slot.verdict or crash(exit_code, slot.draft / "log.txt")
+            ended = verdict or slot.verdict or crash(exit_code, slot.draft / LOG_FILE)
             if ended[0] == "memory" and neighbours:
                 self._put_back(slot, neighbours, ended[1])
             else:

@@ -22,7 +22,7 @@ from typing import Any, TypeAlias
 
 from harness.errors import HarnessError, RunError, StoreError
 from harness.executors import preload
-from harness.store import store_error
+from harness.store import LOG_FILE, store_error
 from harness.training.job import Job
 
 __all__ = ["THREAD_VARIABLES", "Report", "Target", "probe", "work"]
@@ -66,7 +66,7 @@ def work(target: str, job: Job, variables: Mapping[str, str], connection: Connec
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
         if job.draft is not None:
-            _log_to(job.draft / "log.txt")
+            _log_to(job.draft / LOG_FILE)
         # The other threads are those of libraries and the watch below: they would push the cause out of the log's end.
         faulthandler.enable(2, all_threads=False)
         run = _load(target, job.spec.threads)

@@ -23,7 +23,18 @@ from __future__ import annotations
 
 from harness.store.disk import store_error, write_json
 from harness.store.leases import Lease, Leases
-from harness.store.record import Failure, FailureKind, Record
+from harness.store.record import LOG_FILE, Failure, FailureKind, Record
 from harness.store.runs import RunStore, Status
 
-__all__ = ["Failure", "FailureKind", "Lease", "Leases", "Record", "RunStore", "Status", "store_error", "write_json"]
+__all__ = [
+    "LOG_FILE",
+    "Failure",
+    "FailureKind",
+    "Lease",
+    "Leases",
+    "Record",
+    "RunStore",
+    "Status",
+    "store_error",
+    "write_json",
+]

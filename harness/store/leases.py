@@ -49,7 +49,8 @@ class Lease:
     beat : int
         How often it has said that it lives.
     about : mapping
-        For people: ``label``, ``engine``, ``host``, ``pid``, ``worker``, ``device``, ``started``, ``progress``.
+        For people: ``label``, ``engine``, ``host``, ``pid``, ``worker``, ``device``, ``started``, ``log`` and
+        ``progress``.
     """
 
     run_id: str
@@ -113,11 +114,11 @@ class Leases:
                 self._thread.start()
         return True
 
-    def say(self, run_id: str, progress: Mapping[str, Any]) -> None:
-        """Let the next heartbeat of a held lease tell how far the run is."""
+    def say(self, run_id: str, **more: Any) -> None:
+        """Let the next heartbeat of a held lease say more about its run, such as ``progress`` or where its log is."""
         with self._lock:
             if run_id in self._held:
-                self._held[run_id].about["progress"] = dict(progress)
+                self._held[run_id].about.update(more)
 
     def release(self, run_id: str) -> None:
         """Give a lease back; one that is not held, or was lost, is no error."""

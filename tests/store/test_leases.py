@@ -72,8 +72,8 @@ def test_one_of_two_gets_it_and_the_other_after_it_was_given_back(tmp_path: Path
 def test_what_it_says(tmp_path: Path) -> None:
     leases = made(tmp_path)
     leases.take("r", ABOUT)
-    leases.say("r", {"epoch": 3})
-    leases.say("another", {"epoch": 9})
+    leases.say("r", progress={"epoch": 3})
+    leases.say("another", progress={"epoch": 9})
     assert leases.all()[0].about == ABOUT
     leases.beat()
     (lease,) = leases.all()
