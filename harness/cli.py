@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -16,13 +15,11 @@ from typing import Annotated
 
 import typer
 
-from harness import __version__, audit_command, cost_command, data_commands, workflow
-from harness.data import Finding
-from harness.display import Format, RunDisplay, counting, err, print_error, print_rows, seconds_text
+from harness import __version__, audit_command, cost_command, data_commands, suite_commands, workflow
+from harness.display import Format, counting, err, print_error, print_rows
 from harness.errors import HarnessError, InputError
-from harness.plan import Selection, Source
-from harness.store import Status
-from harness.workflow import Folders, Planned, ReportOptions, RunOptions
+from harness.plan import Selection
+from harness.workflow import Folders, ReportOptions, RunOptions
 
 __all__ = ["app", "main", "run_command"]
 
@@ -64,6 +61,8 @@ class ExecutorName(StrEnum):
     """Who runs the specs."""
 
     local = "local"
+    ray = "ray"
+    slurm = "slurm"
 
 
 class Style(StrEnum):
@@ -124,6 +123,12 @@ def _run(
     executor: Annotated[ExecutorName, typer.Option(help="Who runs the specs.")] = ExecutorName.local,
     workers: Annotated[int | None, typer.Option(help="Runs side by side [cores / threads of a run].")] = None,
     device: Annotated[Device | None, typer.Option(help="Where to train [the suite's choice].")] = None,
+    checkpoints: Annotated[
+        float, typer.Option(help="Seconds between two states that a long run writes; 0 every epoch, negative never.")
+    ] = 60.0,
+    address: Annotated[str | None, typer.Option(help="Ray: an existing cluster, auto or host:port.")] = None,
+    partition: Annotated[str | None, typer.Option(help="Slurm: where to submit.")] = None,
+    account: Annotated[str | None, typer.Option(help="Slurm: who pays.")] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed runs again.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would run, and stop.")] = False,
     report: Annotated[bool, typer.Option(help="Render the report at the end.")] = True,
@@ -134,87 +139,24 @@ def _run(
     how: FormatOption = Format.table,
 ) -> None:
     """Run what is missing of a suite, then render its report."""
-    options = RunOptions(executor.value, workers, device.value if device else None, retry_failed)
+    every = None if checkpoints < 0 else checkpoints
+    options = RunOptions(
+        engine=executor.value,
+        workers=workers,
+        device=device.value if device else None,
+        retry_failed=retry_failed,
+        checkpoint_seconds=every,
+        address=address,
+        partition=partition,
+        account=account,
+    )
     folders = Folders.resolve(data_dir, runs_dir, reports_dir, cache_dir)
     pick = _selection(models, variants, seeds, datasets)
     planned = workflow.plan_suite(suite, pick, folders, need_data=True, download=not dry_run)
     if dry_run:
-        _dry_run(planned, options, how)
-        return
-    statuses = Counter(planned.store.status(r) for r in planned.plan.runs)
-    if not quiet:
-        _announce(planned, statuses, retry_failed=retry_failed)
-    waiting = statuses["missing"] + (statuses["failed"] if retry_failed else 0)
-    with RunDisplay(waiting, quiet=quiet) as display:
-        outcome = workflow.run_suite(planned, folders, options, observer=display, notice=_notice)
-    if outcome.interrupted:
-        err.print(f"interrupted: {len(outcome.not_run)} run(s) left; the same command goes on from here")
-        raise typer.Exit(130)
-    _summary(workflow.status_rows(planned), how)
-    if report:
-        page, *_ = workflow.make_report(planned, folders, ReportOptions(progress=counting))
-        err.print(f"report: {page}", soft_wrap=True)
-    if outcome.failed:
-        err.print("run again with --retry-failed to try failed runs again", soft_wrap=True)
-        raise typer.Exit(1)
-
-
-def _notice(source: Source, finding: Finding) -> None:
-    """Say what is odd about a feature file that can be used all the same."""
-    if finding.level == "warning":
-        title, where = source.dataset.title, f"{source.setting}, {finding.where}"
-        err.print(f"data: {title} ({where}): {finding.message}", soft_wrap=True)
-
-
-def _announce(planned: Planned, statuses: Counter[Status], *, retry_failed: bool) -> None:
-    """Say before the first run what will happen, and which cells cannot be."""
-    plan = planned.plan
-    left_out = "" if retry_failed or not statuses["failed"] else f", {statuses['failed']} failed before and left alone"
-    err.print(
-        f"suite {plan.suite.name}: {len(plan.runs)} runs, {statuses['done']} of them done already{left_out}",
-        soft_wrap=True,
-    )
-    _mention_outdated(planned)
-    if any(source.dataset.synthetic for source in plan.sources):
-        err.print("its data are synthetic: the numbers say nothing about real data", soft_wrap=True)
-    for reason in dict.fromkeys(cell.skipped for cell in plan.cells if cell.skipped):
-        err.print(f"not run: {reason}", soft_wrap=True)
-    shared = {(c.dataset.title, c.variant, c.alias_of) for c in plan.cells if c.alias_of}
-    for title, variant, other in sorted(shared, key=str):
-        err.print(
-            f"{title}: -{variant} is the same run as -{other}, run once and shown under both names", soft_wrap=True
-        )
-
-
-def _mention_outdated(planned: Planned) -> None:
-    """Say where records went that a change of sources or data has put out of date."""
-    if count := workflow.outdated(planned):
-        err.print(
-            f"{count} missing run(s) have records from other sources, data, text encoders or hyper-parameters: those "
-            "do not count",
-            soft_wrap=True,
-        )
-
-
-def _dry_run(planned: Planned, options: RunOptions, how: Format) -> None:
-    rows, todo, seconds = workflow.dry_run(planned, options)
-    print_rows(rows, how, title=f"suite {planned.plan.suite.name}")
-    guess = f", about {seconds_text(seconds)}" if seconds else ""
-    unknown = "" if seconds is not None or not todo else ", time unknown: no record of the same kind yet"
-    err.print(f"{todo} of {len(rows)} runs to do{guess}{unknown}")
-
-
-def _summary(rows: list[dict[str, object]], how: Format) -> None:
-    if how is not Format.table:
-        print_rows(rows, how)
-        return
-    for row in rows:
-        if row["status"] == "failed":
-            name = row["model"] if row["variant"] == "original" else f"{row['model']}-{row['variant']}"
-            where = f"{row['dataset']} {row['task']} seed {row['seed']}"
-            err.print(f"failed: {name} {where}: {row['reason']}", soft_wrap=True)
-    counts = {status: sum(row["status"] == status for row in rows) for status in ("done", "failed", "missing")}
-    err.print(", ".join(f"{count} {status}" for status, count in counts.items()))
+        suite_commands.show_dry_run(planned, options, how)
+    elif code := suite_commands.show_run(planned, folders, options, how, quiet=quiet, report=report):
+        raise typer.Exit(code)
 
 
 @app.command("status")
@@ -225,21 +167,23 @@ def _status(
     variants: Variants = None,
     seeds: Seeds = None,
     datasets: Datasets = None,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Look again and again until nothing is left.")] = False,
     runs_dir: RunsDir = None,
     cache_dir: CacheDir = None,
     how: FormatOption = Format.table,
 ) -> None:
-    """List what of a suite is done, failed or missing; exit code 1 if something failed."""
+    """List what of a suite is done, failed, running or missing; exit code 1 if something failed."""
     folders = Folders.resolve(data_dir, runs_dir, None, cache_dir)
     pick = _selection(models, variants, seeds, datasets)
     planned = workflow.plan_suite(suite, pick, folders, need_data=False)
-    rows = workflow.status_rows(planned)
-    print_rows(rows, how, title=f"suite {planned.plan.suite.name}")
-    counts = {status: sum(row["status"] == status for row in rows) for status in ("done", "failed", "missing")}
-    err.print(", ".join(f"{count} {status}" for status, count in counts.items()))
-    _mention_outdated(planned)
-    if counts["failed"]:
-        raise typer.Exit(1)
+    if code := suite_commands.show_status(planned, how, watching=watch):
+        raise typer.Exit(code)
+
+
+@app.command("cancel")
+def _cancel(runs_dir: RunsDir = None) -> None:
+    """Take everything out of Slurm's queue that was submitted from this runs folder; finished runs are kept."""
+    suite_commands.cancel_runs(Folders.resolve(None, runs_dir, None, None).runs)
 
 
 @app.command("report")

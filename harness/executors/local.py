@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import os
 import platform
+import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -52,6 +53,8 @@ _LOOK_SECONDS = 1.0
 _STALL_SECONDS = 1800.0
 _SERVER_LOST = 255
 """The exit code that multiprocessing makes up when the fork server is gone."""
+_STOPPED = (-signal.SIGTERM, -signal.SIGKILL, _SERVER_LOST)
+_SIGNAL_SECONDS = 1.0
 _GIB = 2**30
 _DEVICE_VARIABLES = ("CUDA_VISIBLE_DEVICES",)
 _LAST_SHARE = 0.02
@@ -142,9 +145,11 @@ class _Session:
         self.placement = Placement(self.options.devices or ("any",), total_memory() / _GIB)
         self.neighbours: dict[str, int] = {}
         self.looked = time.monotonic()
+        self.bell = -1
 
     def work_off(self, bell: int) -> None:
         """Keep the slots filled until nothing is left, or until a byte arrives on `bell`."""
+        self.bell = bell
         while self._fill():
             ready = wait([bell, *self._sources()], self._patience())
             if bell in ready:
@@ -294,7 +299,12 @@ class _Session:
                 self.outcome.done.append(spec)
                 self._tell(Finished(spec, slot.worker, slot.seconds))
                 return
-            ended = verdict or slot.verdict or crash(exit_code, slot.draft / LOG_FILE)
+            ended = verdict or slot.verdict
+            if ended is None and exit_code in _STOPPED and wait([self.bell], _SIGNAL_SECONDS):
+                # Somebody signals all processes of this job or container, and the run has died of it first.
+                self.store.discard(slot.draft)
+                raise KeyboardInterrupt
+            ended = ended or crash(exit_code, slot.draft / LOG_FILE)
             if ended[0] == "memory" and neighbours:
                 self._put_back(slot, neighbours, ended[1])
             else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.workflow.planning import Folders, Planned, plan_suite
 from harness.workflow.reporting import ReportOptions, make_report
 from harness.workflow.running import Engine, RunOptions, dry_run, make_jobs, run_suite
-from harness.workflow.status import outdated, run_row, status_rows
+from harness.workflow.status import StatusRows, expected_seconds, outdated, row_label, run_row, status_rows
 
 __all__ = [
     "Engine",
@@ -13,11 +13,14 @@ __all__ = [
     "Planned",
     "ReportOptions",
     "RunOptions",
+    "StatusRows",
     "dry_run",
+    "expected_seconds",
     "make_jobs",
     "make_report",
     "outdated",
     "plan_suite",
+    "row_label",
     "run_row",
     "run_suite",
     "status_rows",

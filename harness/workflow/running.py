@@ -14,7 +14,8 @@ from harness.errors import InputError
 from harness.executors import Executor, LocalExecutor, Observer, Outcome, ignore, workers_for
 from harness.plan import Source
 from harness.schedule import Estimates, longest_first, makespan
-from harness.spec import RunSpec
+from harness.spec import Resources, RunSpec
+from harness.store import Status
 from harness.training.fit import check_features
 from harness.training.job import Job
 from harness.workflow.planning import Folders, Planned
@@ -58,6 +59,11 @@ class RunOptions:
     partition: str | None = None
     account: str | None = None
 
+    @property
+    def tried(self) -> frozenset[Status]:
+        """The statuses of runs that will be tried."""
+        return frozenset({"missing", "failed"} if self.retry_failed else {"missing"})
+
 
 def dry_run(planned: Planned, options: RunOptions) -> tuple[list[dict[str, Any]], int, float | None]:
     """List what a suite would run, and estimate how long that takes.
@@ -76,7 +82,7 @@ def dry_run(planned: Planned, options: RunOptions) -> tuple[list[dict[str, Any]]
         {**run_row(run), "status": planned.store.status(run), "seconds": estimates.seconds(run)}
         for run in planned.plan.runs
     ]
-    waiting = [row["seconds"] for row in rows if row["status"] in _tried(options)]
+    waiting = [row["seconds"] for row in rows if row["status"] in options.tried]
     slots = workers_for(planned.plan.suite.threads, options.workers)
     known = [seconds for seconds in waiting if seconds is not None]
     expected = makespan(sorted(known, reverse=True), slots) if len(known) == len(waiting) else None
@@ -114,11 +120,10 @@ def run_suite(
         workers_for(plan.suite.threads, options.workers)
     store.prepare()
     statuses = {run.run_id: store.status(run) for run in plan.runs}
-    tried = _tried(options)
     estimates = Estimates(store)
-    runs = longest_first([run for run in plan.runs if statuses[run.run_id] in tried], estimates)
+    runs = longest_first([run for run in plan.runs if statuses[run.run_id] in options.tried], estimates)
     need_space(store.root, estimates.disk(runs), f"the records of {len(runs)} runs", hint=_SPACE_HINT)
-    device = _choose_device(options.device or plan.suite.device) if runs else "cpu"
+    device = _choose_device(options.device or plan.suite.device, options.engine) if runs else "cpu"
     jobs = make_jobs(planned, folders, runs, device=device, options=options, notice=notice)
     outcome = _executor(planned, options, device).run(jobs, store, observer=observer)
     outcome.already.extend(run for run in plan.runs if statuses[run.run_id] == "done")
@@ -167,22 +172,34 @@ def make_jobs(
             planned.store.root,
             device,
             encoder=planned.encoders.get(run.text_encoder.sha256 or "") if run.text_encoder else None,
+            checkpoint_seconds=options.checkpoint_seconds,
         )
         for run in runs
     ]
 
 
-def _tried(options: RunOptions) -> set[str]:
-    return {"missing", "failed"} if options.retry_failed else {"missing"}
-
-
 def _executor(planned: Planned, options: RunOptions, device: str) -> Executor:
+    """Return who runs the specs; engines of other machines are imported where they are asked for."""
     suite = planned.plan.suite
 
-    def resources(run: RunSpec) -> Any:
+    def resources(run: RunSpec) -> Resources:
         return suite.resources_of(run.model)
 
-    devices = _gpus() if device == "cuda" and options.engine == "local" else ()
+    if options.engine == "slurm":
+        from harness.executors.slurm import SlurmExecutor
+
+        return SlurmExecutor(
+            planned.store.engine_folder("slurm"),
+            partition=options.partition,
+            account=options.account,
+            max_parallel=options.workers,
+            resources=resources,
+        )
+    if options.engine == "ray":
+        from harness.executors.ray_executor import RayExecutor
+
+        return RayExecutor(address=options.address, workers=options.workers, resources=resources)
+    devices = _gpus() if device == "cuda" else ()
     workers = options.workers
     if devices and workers is None:
         # As many as the smallest share of a GPU lets on them: a run that names none takes a whole one.
@@ -197,10 +214,12 @@ def _gpus() -> tuple[str, ...]:
     return tuple(f"cuda:{number}" for number in range(torch.cuda.device_count()))
 
 
-def _choose_device(asked: Device) -> str:
+def _choose_device(asked: Device, engine: Engine) -> str:
     # A CPU build of torch sees no GPU, and need not be imported to find that out.
     if asked == "cpu" or (asked == "auto" and metadata.version("torch").endswith("+cpu")):
         return "cpu"
+    if asked == "cuda" and engine != "local":
+        return "cuda"  # of the nodes, which have one even where this machine has none
     import torch
 
     if torch.cuda.is_available():

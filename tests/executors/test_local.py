@@ -252,6 +252,20 @@ def test_an_interrupt_stops_the_workers_and_leaves_a_clean_store(store: RunStore
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
 
 
+def test_a_run_that_dies_of_a_signal_to_all_processes_is_no_failure(store: RunStore) -> None:
+    """As when Slurm, a container or systemd stops everything at once, and the run hears of it first."""
+
+    def stop(event: Event) -> None:
+        if isinstance(event, Progress):
+            os.kill(event.info["pid"], signal.SIGTERM)
+            threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM)).start()
+
+    outcome = executor("always_hangs", workers=1).run(jobs_for(store, [1, 2]), store, observer=stop)
+    assert (outcome.failed, seeds(outcome.not_run), outcome.interrupted) == ([], [1, 2], True)
+    assert drafts(store) == []
+    assert store.leases.all() == []
+
+
 def test_an_interrupt_keeps_what_was_published(store: RunStore) -> None:
     def interrupt(event: Event) -> None:
         if isinstance(event, Progress) and "published" in event.info:
