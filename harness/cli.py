@@ -15,10 +15,32 @@ from typing import Annotated
 
 import typer
 
-from harness import __version__, audit_command, cost_command, data_commands, suite_commands, workflow
+from harness import (
+    __version__,
+    audit_command,
+    cost_command,
+    data_commands,
+    record_commands,
+    suite_commands,
+    workflow,
+)
 from harness.display import Format, counting, err, print_error, print_rows
 from harness.errors import HarnessError, InputError
-from harness.plan import Selection
+from harness.options import (
+    CacheDir,
+    DataDir,
+    Datasets,
+    FormatOption,
+    Listed,
+    Models,
+    ReportsDir,
+    RunsDir,
+    Seeds,
+    SuiteOption,
+    Variants,
+    selection,
+    split,
+)
 from harness.workflow import Folders, ReportOptions, RunOptions
 
 __all__ = ["app", "main", "run_command"]
@@ -32,29 +54,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(data_commands.app, name="data")
-
-Listed = list[str]
-SuiteOption = Annotated[str, typer.Option("--suite", "-s", help="A shipped suite's name, or a YAML file.")]
-DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="Folder of the feature files [HARNESS_DATA_DIR].", show_default=False)
-]
-RunsDir = Annotated[
-    Path | None, typer.Option("--runs-dir", help="Folder of the records [HARNESS_RUNS_DIR; runs].", show_default=False)
-]
-ReportsDir = Annotated[
-    Path | None,
-    typer.Option("--reports-dir", help="Folder of the reports [HARNESS_REPORTS_DIR; reports].", show_default=False),
-]
-CacheDir = Annotated[
-    Path | None,
-    typer.Option("--cache-dir", help="Folder of converted arrays [HARNESS_CACHE_DIR].", show_default=False),
-]
-Models = Annotated[Listed | None, typer.Option("--models", help="Only these, with commas or repeated.")]
-Variants = Annotated[Listed | None, typer.Option("--variants", help="Only these of original, fg, a, v.")]
-Seeds = Annotated[Listed | None, typer.Option("--seeds", help="Only these seeds.")]
-Datasets = Annotated[Listed | None, typer.Option("--datasets", help="Only these data sets.")]
-FormatOption = Annotated[Format, typer.Option("--format", help="How listings are printed.")]
-_SEED_DIGITS = 10
+record_commands.register(app)
 
 
 class ExecutorName(StrEnum):
@@ -78,31 +78,6 @@ class Device(StrEnum):
     auto = "auto"
     cpu = "cpu"
     cuda = "cuda"
-
-
-def _split(values: Sequence[str] | None, option: str) -> tuple[str, ...]:
-    parts = (part.strip() for value in values or () for part in value.split(","))
-    named = tuple(dict.fromkeys(part for part in parts if part))
-    if values and not named:  # an empty shell variable must not mean everything
-        raise InputError("nothing is named", where=option, hint="name something, or leave the option out")
-    return named
-
-
-def _selection(
-    models: Listed | None, variants: Listed | None, seeds: Listed | None, datasets: Listed | None
-) -> Selection:
-    numbers = _split(seeds, "--seeds")
-    for text in numbers:
-        if not text.isdecimal() or len(text) > _SEED_DIGITS or int(text) >= 2**32:
-            raise InputError(
-                f"a seed is a whole number below 2**32, not '{text}'", where="--seeds", hint="write --seeds 1111,1112"
-            )
-    return Selection(
-        _split(datasets, "--datasets"),
-        _split(models, "--models"),
-        _split(variants, "--variants"),
-        tuple(int(text) for text in numbers),
-    )
 
 
 @app.callback(invoke_without_command=True)
@@ -151,7 +126,7 @@ def _run(
         account=account,
     )
     folders = Folders.resolve(data_dir, runs_dir, reports_dir, cache_dir)
-    pick = _selection(models, variants, seeds, datasets)
+    pick = selection(models, variants, seeds, datasets)
     planned = workflow.plan_suite(suite, pick, folders, need_data=True, download=not dry_run)
     if dry_run:
         suite_commands.show_dry_run(planned, options, how)
@@ -174,7 +149,7 @@ def _status(
 ) -> None:
     """List what of a suite is done, failed, running or missing; exit code 1 if something failed."""
     folders = Folders.resolve(data_dir, runs_dir, None, cache_dir)
-    pick = _selection(models, variants, seeds, datasets)
+    pick = selection(models, variants, seeds, datasets)
     planned = workflow.plan_suite(suite, pick, folders, need_data=False)
     if code := suite_commands.show_status(planned, how, watching=watch):
         raise typer.Exit(code)
@@ -215,9 +190,9 @@ def _report(
 ) -> None:
     """Render a suite's report again from its records."""
     folders = Folders.resolve(data_dir, runs_dir, reports_dir, cache_dir)
-    pick = _selection(models, variants, seeds, datasets)
+    pick = selection(models, variants, seeds, datasets)
     planned = workflow.plan_suite(suite, pick, folders, need_data=False)
-    options = ReportOptions(figures, costs, case_model, _split(ids, "--ids"), case_notes, style.value, counting)
+    options = ReportOptions(figures, costs, case_model, split(ids, "--ids"), case_notes, style.value, counting)
     print_rows([{"file": str(path)} for path in workflow.make_report(planned, folders, options)], how)
 
 
@@ -248,8 +223,8 @@ def _compare(
     from harness import compare_command
 
     folders = Folders.resolve(data_dir, runs_dir, None, cache_dir)
-    pick = _selection(models, None, seeds, datasets)
-    chosen = compare_command.parse_levels(_split(levels, "--level"), how)
+    pick = selection(models, None, seeds, datasets)
+    chosen = compare_command.parse_levels(split(levels, "--level"), how)
     planned = workflow.plan_suite(suite, pick, folders, need_data=False)
     compare_command.show_comparison(planned, a, b, chosen, how, resamples, narrowed=bool(pick.models))
 
@@ -263,7 +238,7 @@ def _costs(
     how: FormatOption = Format.table,
 ) -> None:
     """Count parameters and operations, beside what the paper prints; needs no data and no download."""
-    cost_command.show_costs(suite, _selection(models, variants, None, datasets), how)
+    cost_command.show_costs(suite, selection(models, variants, None, datasets), how)
 
 
 @app.command("audit")

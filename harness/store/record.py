@@ -108,6 +108,16 @@ class Record:
         """Return what the run printed."""
         return _read_log(self.folder)
 
+    def verify(self, name: str) -> None:
+        """Check that one of its files is as the run wrote it.
+
+        Raises
+        ------
+        StoreError
+            If it is not, or is gone.
+        """
+        self._sha256(name)
+
     def size(self) -> int:
         """Return the bytes that its files take."""
         return sum(path.stat().st_size for path in self.folder.iterdir() if path.is_file())
