@@ -21,6 +21,7 @@ has the rule.
 
 from __future__ import annotations
 
+from harness.store.checkpoints import Checkpoints
 from harness.store.disk import store_error, write_json
 from harness.store.leases import Lease, Leases
 from harness.store.record import LOG_FILE, Failure, FailureKind, Record

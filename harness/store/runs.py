@@ -16,6 +16,7 @@ from typing import Literal, TypeAlias
 from harness.disk import sync
 from harness.errors import StoreError
 from harness.spec import RunSpec, Task, Variant
+from harness.store.checkpoints import Checkpoints
 from harness.store.disk import flush, make_durable, write_json, writing
 from harness.store.leases import Leases
 from harness.store.owners import is_stale, owner
@@ -51,12 +52,15 @@ class RunStore:
         What the latest pass of `records` had to leave out.
     leases : Leases
         Who works on which run.
+    checkpoints : Checkpoints
+        The states of runs that are not done.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
         self.unreadable: list[StoreError] = []
         self.leases = Leases(self.root / _LEASES)
+        self.checkpoints = Checkpoints(self.root)
 
     def prepare(self) -> None:
         """Create the folder, prove that it can be written, and sweep the drafts of dead processes.
@@ -82,6 +86,7 @@ class RunStore:
                 if is_stale(draft, now):
                     self._remove(draft)
             self.leases.sweep()
+            self.checkpoints.sweep()
 
     def folder(self, spec: RunSpec) -> Path:
         """Return the place of the record of `spec`, whether it exists or not."""
@@ -138,6 +143,17 @@ class RunStore:
         place = self.folder(spec)
         with writing(self.root, "cannot begin a run"):
             _refuse_litter(place)
+        return self.fresh()
+
+    def fresh(self) -> Path:
+        """Return an empty folder that belongs to this process until published, failed or discarded.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be made.
+        """
+        with writing(self.root, "cannot make a draft"):
             draft = self._fresh()
             draft.mkdir(parents=True)
         return draft
@@ -145,7 +161,7 @@ class RunStore:
     def publish(self, spec: RunSpec, draft: Path) -> Path:
         """Turn `draft`, which holds ``record.json``, into the record of `spec`, and return its folder.
 
-        A record that is already there wins, and the draft is dropped; an earlier failure goes.
+        A record that is already there wins, and the draft is dropped; an earlier failure goes, and a checkpoint.
 
         Raises
         ------
@@ -168,6 +184,7 @@ class RunStore:
             else:
                 sync(place.parent)
             self._remove(self._failed(spec))
+        self.checkpoints.drop(spec.run_id)
         return place
 
     def fail(self, spec: RunSpec, draft: Path, *, kind: FailureKind, reason: str, traceback: str = "") -> None:
@@ -268,6 +285,11 @@ class RunStore:
                 self.unreadable.append(error)
             else:
                 yield record
+
+    @property
+    def suites(self) -> Path:
+        """The folder of suites that came with imported records; it need not exist."""
+        return self.root / ".suites"
 
     def engine_folder(self, engine: str) -> Path:
         """Return the folder in which an engine keeps job files and logs of its own; it need not exist."""

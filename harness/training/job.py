@@ -27,6 +27,9 @@ class Job:
         The folder of the run's text encoder; None where it has none, or one with random weights.
     draft : Path or None
         The folder to write into; an executor sets it, and None asks the run to begin one itself.
+    checkpoint_seconds : float or None
+        Write the training state at the end of an epoch when this long has passed since the last time, or since the
+        run's start, so that a run that is killed goes on from there; 0 after every epoch, None never.
     """
 
     spec: RunSpec
@@ -35,3 +38,4 @@ class Job:
     device: str = "cpu"
     encoder: Path | None = None
     draft: Path | None = None
+    checkpoint_seconds: float | None = 60.0

@@ -132,44 +132,64 @@ class Trainer:
         self.history.append(finished)
         return finished
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self, *, share: bool = False) -> dict[str, Any]:
         """Return all that a run needs to go on from here as if it had never stopped.
 
         Model, recipe (optimiser, schedule), early stopping, best weights, history and every random generator: only
         tensors and plain values, so that `torch.load` with ``weights_only`` can read it.
+
+        Parameters
+        ----------
+        share : bool
+            Hand out the tensors themselves, which change with the next batch: enough to write them down at once, and
+            no second copy in memory.
         """
         kind, keys, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002 -- the global generator is meant
         version, internal, gauss_next = random.getstate()
+        state = {"model": self.model.state_dict(), "recipe": self.recipe.state_dict()}
         return {
-            "model": copy.deepcopy(self.model.state_dict()),
-            "recipe": copy.deepcopy(self.recipe.state_dict()),
+            **(state if share else copy.deepcopy(state)),
             "best_epoch": self.best_epoch,
             "best_loss": self.best_loss,
             "best_weights": dict(self.best_weights),
             "history": [asdict(epoch) for epoch in self.history],
             "random": {
                 "torch": torch.get_rng_state(),
-                "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+                # Only that of the run's own device: it may go on beside other devices, and as another number.
+                "cuda": torch.cuda.get_rng_state(self._device) if self._device.type == "cuda" else None,
                 "numpy": [kind, torch.from_numpy(np.asarray(keys).astype(np.int64)), position, has_gauss, gauss],
                 "python": [version, list(internal), gauss_next],
             },
         }
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go back to a state from `state_dict`; the model must have been built from the same run spec."""
+    def load_state_dict(self, state: Mapping[str, Any], *, share: bool = False) -> None:
+        """Go back to a state from `state_dict`; the model must have been built from the same run spec.
+
+        Parameters
+        ----------
+        state : mapping
+            Its tensors may lie on another device than the model, as those of a file do.
+        share : bool
+            Keep tensors of `state` where they fit, instead of copies; `state` must not be used any more then.
+        """
         self.model.load_state_dict(state["model"])
-        self.recipe.load_state_dict(copy.deepcopy(state["recipe"]))
+        self.recipe.load_state_dict(state["recipe"] if share else copy.deepcopy(state["recipe"]))
         self.best_epoch, self.best_loss = state["best_epoch"], state["best_loss"]
-        self.best_weights = dict(state["best_weights"])
+        here = self.model.state_dict()
+        self.best_weights = {name: tensor.to(here[name].device) for name, tensor in state["best_weights"].items()}
         self.history = [Epoch(**epoch) for epoch in state["history"]]
         generators = state["random"]
         torch.set_rng_state(generators["torch"])
-        if generators["cuda"]:
-            torch.cuda.set_rng_state_all(generators["cuda"])
+        if generators["cuda"] is not None:
+            torch.cuda.set_rng_state(generators["cuda"], self._device)
         kind, keys, position, has_gauss, gauss = generators["numpy"]
         np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, gauss))  # noqa: NPY002
         version, internal, gauss_next = generators["python"]
         random.setstate((version, tuple(internal), gauss_next))
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.model.parameters()).device
 
 
 def evaluate(

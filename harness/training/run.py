@@ -6,8 +6,8 @@ import hashlib
 import json
 import logging
 import os
-import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from harness import metrics, models, provenance
 from harness.data.batching import Batch, Batches
 from harness.data.cache import Features, load_features
 from harness.data.inputs import InputChoice
-from harness.errors import DataError, RunError
+from harness.errors import DataError, RunError, StoreError
 from harness.models import text
 from harness.models.entry import Taps
 from harness.spec import SPLITS, RunSpec, SplitName
@@ -32,6 +32,7 @@ from harness.training.fit import check_features
 from harness.training.job import Job
 from harness.training.loop import Epoch, Trainer, evaluate
 from harness.training.recipes import make_recipe
+from harness.training.resume import SavedState
 
 __all__ = ["Observation", "Prepared", "execute", "prepare"]
 
@@ -117,6 +118,8 @@ def prepare(spec: RunSpec, features: Path, device: str, encoder: Path | None = N
 def execute(job: Job, report: Callable[[dict[str, Any]], None]) -> None:
     """Train and test one run and publish its record.
 
+    A run that was killed goes on from its last checkpoint, with the numbers of one that was not.
+
     Parameters
     ----------
     job : Job
@@ -127,11 +130,10 @@ def execute(job: Job, report: Callable[[dict[str, Any]], None]) -> None:
     Raises
     ------
     RunError
-        If training diverges.
+        If training diverges. A checkpoint is dropped then: from there it would end in the same way.
     StoreError
         If the record cannot be written.
     """
-    started = time.perf_counter()
     spec, store = job.spec, RunStore(job.runs_dir)
     if job.draft is None:
         draft = store.begin(spec)
@@ -140,11 +142,29 @@ def execute(job: Job, report: Callable[[dict[str, Any]], None]) -> None:
         except BaseException:
             store.discard(draft)
             raise
+    saved = SavedState(job, store.checkpoints)
+    try:
+        run = _train(job, saved, report)
+        _test(job, job.draft, run, saved)
+    except RunError:
+        with suppress(StoreError):
+            store.checkpoints.drop(spec.run_id)
+        raise
+    store.publish(spec, job.draft)
+    return None
+
+
+def _train(job: Job, saved: SavedState, report: Callable[[dict[str, Any]], None]) -> Prepared:
+    """Train a run to its end, from where it was when it was killed."""
+    spec = job.spec
     _log.info("%s on %s, %d thread(s), run %s", spec.label, job.device, spec.threads, spec.run_id)
     run = prepare(spec, job.features, job.device, job.encoder)
+    if not saved.restore(run.trainer):
+        run = prepare(spec, job.features, job.device, job.encoder)
 
     def on_epoch(epoch: Epoch) -> None:
         _log.info("epoch %d: train %.4f, valid %.4f", epoch.epoch, epoch.train_loss, epoch.valid_loss)
+        saved.after_epoch(run.trainer)
         report(
             {
                 "epoch": epoch.epoch,
@@ -155,8 +175,12 @@ def execute(job: Job, report: Callable[[dict[str, Any]], None]) -> None:
         )
 
     run.trainer.run(on_epoch)
-    taps = models.entry(spec.model).taps
-    test = Observation(run.model, taps)
+    return run
+
+
+def _test(job: Job, draft: Path, run: Prepared, saved: SavedState) -> None:
+    """Pass over the test and validation splits with the best weights, and write the record's files."""
+    test = Observation(run.model, models.entry(job.spec.model).taps)
     evaluate(run.recipe, run.batches["test"], test)
     test.close()
     valid = Observation(run.model, None)
@@ -169,9 +193,7 @@ def execute(job: Job, report: Callable[[dict[str, Any]], None]) -> None:
                 hint="look for NaN in the features with 'harness data check', or lower the learning rate",
             )
     _log.info("best epoch %d of %d, stopped by %s", run.trainer.best_epoch, run.trainer.epoch, run.trainer.stopped)
-    _write(job, job.draft, run, {"test": test, "valid": valid}, time.perf_counter() - started)
-    store.publish(spec, job.draft)
-    return None
+    _write(job, draft, run, {"test": test, "valid": valid}, saved)
 
 
 class Observation:
@@ -235,7 +257,7 @@ def _array(tensor: torch.Tensor) -> NDArray[Any]:
     return tensor.detach().to("cpu", torch.float32).numpy()
 
 
-def _write(job: Job, draft: Path, run: Prepared, seen: Mapping[SplitName, Observation], seconds: float) -> None:
+def _write(job: Job, draft: Path, run: Prepared, seen: Mapping[SplitName, Observation], saved: SavedState) -> None:
     """Write every file of the record, `record.json` last."""
     spec, trainer = job.spec, run.trainer
     frames = []
@@ -269,7 +291,9 @@ def _write(job: Job, draft: Path, run: Prepared, seen: Mapping[SplitName, Observ
             "best_epoch": trainer.best_epoch,
             "best_valid_loss": trainer.best_loss,
             "stopped": trainer.stopped,
-            "wall_seconds": seconds,
+            "wall_seconds": saved.seconds,
+            "peak_memory_bytes": saved.peak_memory,
+            "resumed_from": saved.resumed_from,
             "files": {name: hashlib.sha256((draft / name).read_bytes()).hexdigest() for name in names},
         },
     )

@@ -24,13 +24,15 @@ from tests.cli.tools import Place, Started, ask, check_whole, write_suite
 RUNS = 8
 START_SECONDS = 5.0
 """About what planning, generating and converting the data and the fork server's imports take."""
+OF_THE_PROCESS = {"wall_seconds", "peak_memory_bytes", "files"}
+"""Fields of a record that no two processes give alike."""
 
 
 def content(record: Record) -> dict[str, Any]:
     """Return everything of a record that must not depend on what happened to its process."""
     ids, features = record.features()
     return {
-        "record": {key: value for key, value in record.data.items() if key not in {"wall_seconds", "files"}},
+        "record": {key: value for key, value in record.data.items() if key not in OF_THE_PROCESS},
         "files": {name: record.data["files"][name] for name in ("predictions.parquet", "features.safetensors")},
         "predictions": record.predictions().to_dict("list"),
         "history": [{key: value for key, value in epoch.items() if key != "seconds"} for epoch in record.history()],
