@@ -18,6 +18,7 @@ import typer
 from harness import (
     __version__,
     audit_command,
+    clean_commands,
     cost_command,
     data_commands,
     record_commands,
@@ -54,6 +55,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(data_commands.app, name="data")
+app.add_typer(clean_commands.app, name="clean")
 record_commands.register(app)
 
 

@@ -92,4 +92,7 @@ def need_space(folder: Path, size: int, purpose: str, *, hint: str) -> None:
 
 def readable_size(size: int) -> str:
     """Return a number of bytes as people read it."""
-    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"
+    for unit, bytes_of in (("GiB", 2**30), ("MiB", 2**20)):
+        if size >= 0.95 * bytes_of:
+            return f"{size / bytes_of:.1f} {unit}"
+    return f"{size / 2**10:.1f} KiB"

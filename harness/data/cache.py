@@ -42,7 +42,7 @@ from harness.errors import DataError
 from harness.sources import fingerprint_of
 from harness.spec import SPLITS, DatasetSpec, Shapes
 
-__all__ = ["Features", "Split", "cache_folder", "load_features", "open_features"]
+__all__ = ["Features", "Split", "cache_folder", "is_of_today", "load_features", "open_features"]
 
 _CODE = ("cache.py", "checks.py", "safe_pickle.py", "stand_ins.py", "values.py")  # they decide what is in an entry
 _BERT_WIDTH = 768  # the width that MMSA gives text when it runs BERT itself
@@ -92,6 +92,11 @@ class Features:
 def cache_folder(cache_dir: Path, sha256: str) -> Path:
     """Return where the arrays of the file with this SHA-256 are, or will be."""
     return cache_dir / "features" / f"{sha256}-{_code()}"
+
+
+def is_of_today(entry: Path) -> bool:
+    """Tell whether the code of today has made, and would read, an entry of the cache."""
+    return entry.name.endswith(f"-{_code()}")
 
 
 @functools.cache

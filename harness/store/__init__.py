@@ -29,6 +29,7 @@ from harness.store.runs import RunStore, Status
 
 __all__ = [
     "LOG_FILE",
+    "Checkpoints",
     "Failure",
     "FailureKind",
     "Lease",

@@ -97,7 +97,7 @@ class RunStore:
         """Return ``done``, ``failed`` or ``missing``; a record counts before a failure."""
         if (self.folder(spec) / RECORD_FILE).is_file():
             return "done"
-        return "failed" if (self._failed(spec) / FAILURE_FILE).is_file() else "missing"
+        return "failed" if (self.failure_folder(spec) / FAILURE_FILE).is_file() else "missing"
 
     def relatives(self, specs: Iterable[RunSpec]) -> list[int]:
         """Count, for each of `specs`, records that differ from it in other contents than its place can show.
@@ -183,7 +183,7 @@ class RunStore:
                 self._remove(draft)
             else:
                 sync(place.parent)
-            self._remove(self._failed(spec))
+            self._remove(self.failure_folder(spec))
         self.checkpoints.drop(spec.run_id)
         return place
 
@@ -198,7 +198,7 @@ class RunStore:
         if self.status(spec) == "done":
             self.discard(draft)
             return
-        place = self._failed(spec)
+        place = self.failure_folder(spec)
         with writing(place, "cannot keep the failure of a run"):
             (draft / RECORD_FILE).unlink(missing_ok=True)
             failure = {
@@ -258,12 +258,12 @@ class RunStore:
         """
         if self.status(spec) != "failed":
             return None
-        return read_failure(self._failed(spec))
+        return read_failure(self.failure_folder(spec))
 
     def failure_mark(self, spec: RunSpec) -> int | None:
         """Return a number that is another one for every failure of a run, or None where it has none."""
         try:
-            return (self._failed(spec) / FAILURE_FILE).stat().st_mtime_ns
+            return (self.failure_folder(spec) / FAILURE_FILE).stat().st_mtime_ns
         except OSError:
             return None
 
@@ -295,7 +295,8 @@ class RunStore:
         """Return the folder in which an engine keeps job files and logs of its own; it need not exist."""
         return self.root / f".{_slug(engine)}"
 
-    def _failed(self, spec: RunSpec) -> Path:
+    def failure_folder(self, spec: RunSpec) -> Path:
+        """Return the place of the failure of `spec`, whether it exists or not."""
         place = self.folder(spec)
         return place.with_name(place.name + _FAILED)
 
