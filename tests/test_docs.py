@@ -42,7 +42,7 @@ def test_the_two_commands_are_single_lines() -> None:
 @pytest.mark.parametrize("command", commands())
 def test_commands_exist_with_these_options(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     _, *words = shlex.split(command)
-    names = [word for word in words if not word.startswith("-")][: 2 if words[0] == "data" else 1]
+    names = [word for word in words if not word.startswith("-")][: 2 if words[0] in ("clean", "data") else 1]
     assert run_command([*names, "--help"]) == 0
     shown = re.sub(r"\s+", " ", capsys.readouterr().out)
     for option in (word for word in words if word.startswith("--")):
