@@ -40,11 +40,9 @@ class Estimates:
 
     def seconds(self, run: RunSpec) -> float | None:
         """Return the wall time that a run will about take; None where nobody knows."""
-        return self._number(run, "wall_seconds")
-
-    def memory(self, run: RunSpec) -> float | None:
-        """Return the bytes of main memory that a run will about hold at its peak; None where nobody knows."""
-        return self._number(run, "peak_memory_bytes")
+        record = self.record(run)
+        value = record.data.get("wall_seconds") if record is not None else None
+        return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
 
     def disk(self, runs: Iterable[RunSpec]) -> int:
         """Return the bytes that the records of `runs` will about take, those without a guess left out."""
@@ -57,11 +55,6 @@ class Estimates:
                     sizes[id(record)] = record.size()
                 total += sizes[id(record)]
         return total
-
-    def _number(self, run: RunSpec, name: str) -> float | None:
-        record = self.record(run)
-        value = record.data.get(name) if record is not None else None
-        return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
 
 
 def longest_first(runs: Sequence[RunSpec], estimates: Estimates) -> list[RunSpec]:
