@@ -103,7 +103,7 @@ def run_side_by_side(suite: str, folders: Folders) -> None:
     pipes: list[Connection] = []
     for spec in planned.plan.runs:
         job = Job(spec, features, store.root, "cpu", store.begin(spec))
-        process, pipe = start_process(work, LocalExecutor().target, job)
+        process, pipe = start_process(work, LocalExecutor().target, job, {})
         processes.append(process)
         pipes.append(pipe)
     while pipes:  # progress is read, so that no worker ever waits for room in its pipe

@@ -33,6 +33,8 @@ class Overhead:
         Wall seconds of the same runs by the harness, warm, its start left out.
     per_run : Spread
         The difference, in seconds a run: process, mapping the data, building the model, test pass, the record.
+    ratio : Spread
+        The harness over the bare loop, within one repetition.
     """
 
     models: tuple[str, ...]
@@ -41,6 +43,7 @@ class Overhead:
     bare: Spread
     harness: Spread
     per_run: Spread
+    ratio: Spread
 
 
 def measure_overhead(settings: Settings, folder: Path, note: Callable[[str], None]) -> Overhead:
@@ -80,4 +83,5 @@ def measure_overhead(settings: Settings, folder: Path, note: Callable[[str], Non
         bare=Spread.of(bare),
         harness=Spread.of(whole),
         per_run=Spread.of([(b - a) / count for a, b in zip(bare, whole, strict=True)]),
+        ratio=Spread.of([b / a for a, b in zip(bare, whole, strict=True)]),
     )

@@ -108,8 +108,9 @@ def _overhead(overhead: Overhead) -> str:
         _spread(overhead.bare, 2),
         _spread(overhead.harness, 2),
         _spread(overhead.per_run, 2),
+        _spread(overhead.ratio, 2),
     ]
-    head = ["originals of suite quick", "runs", "bare loop s", "harness s, 1 worker", "more a run s"]
+    head = ["originals of suite quick", "runs", "bare loop s", "harness s, 1 worker", "more a run s", "harness / bare"]
     return f"3. What the harness adds to the bare loop, imports left out\n{_grid(head, [row])}"
 
 

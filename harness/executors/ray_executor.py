@@ -89,7 +89,7 @@ class RayExecutor:
         marks = {job.spec.run_id: store.failure_mark(job.spec) for job in jobs}
         taken = Waiting(store, outcome, observer).take(jobs)
         if taken:
-            runs = [Run(_absolute(job), self._needs(job.spec), marks[job.spec.run_id]) for job in taken]
+            runs = [Run(_absolute(job), marks[job.spec.run_id], needs=self._needs(job.spec)) for job in taken]
             try:
                 with connected(self.address) as ray, signals_as_bytes() as bell, _marker(store) as (marker, word):
                     here = ray.get_runtime_context().get_node_id()

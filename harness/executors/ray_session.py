@@ -5,17 +5,17 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import InputError, StoreError
-from harness.executors.base import Elsewhere, Failed, Finished, Observer, Outcome, Progress, PutBack, Started
+from harness.executors.base import Observer, Outcome
 from harness.executors.ray_cluster import Node, nodes
 from harness.executors.ray_nodes import Ended, Folder, Site, Task, place_folders, run_task
-from harness.spec import Resources, RunSpec
-from harness.store import FailureKind, Lease, RunStore
+from harness.executors.watching import Watched, Watching
+from harness.spec import Resources
+from harness.store import FailureKind, RunStore
 from harness.training.job import Job
 
 if TYPE_CHECKING:
@@ -32,40 +32,21 @@ _GIB = 2**30
 
 
 @dataclass(eq=False)
-class Run:
+class Run(Watched):
     """A run that has not ended.
 
     Attributes
     ----------
-    job : Job
     needs : Resources
-    mark : int or None
-        Of its failure from before, which does not count.
     tries : int
         Tasks that ended without a word.
-    worker : int
-        The slot that it is shown in, from 0.
-    started : float or None
-        The monotonic time at which it was first seen to run.
-    progress : mapping or None
-        What it reported last.
     until : float or None
         Where its task has ended: the monotonic time until which the store may take to show it.
     """
 
-    job: Job
-    needs: Resources
-    mark: int | None
+    needs: Resources = field(default_factory=Resources)
     tries: int = 0
-    worker: int = 0
-    started: float | None = None
-    progress: Mapping[str, Any] | None = None
     until: float | None = None
-
-    @property
-    def seconds(self) -> float:
-        """Time since it was first seen to run."""
-        return 0.0 if self.started is None else time.monotonic() - self.started
 
     def options(self) -> dict[str, Any]:
         """Return what Ray is asked for."""
@@ -104,6 +85,7 @@ class Session:
 
     def __post_init__(self) -> None:
         self.remote = self.ray.remote(run_task)
+        self.watching = Watching(self.store, self.observer, self.outcome)
 
     def work_off(self, runs: Sequence[Run]) -> None:
         """Prepare the nodes, and keep the cluster busy until every run has ended."""
@@ -187,7 +169,7 @@ class Session:
     def _settle(self, run: Run, ended: Ended | Exception) -> None:
         """Close a run whose task has ended, by the store."""
         ours = isinstance(ended, Exception) or ended.began or run.started is not None
-        if self._told(run, ours=ours):
+        if self.watching.ended(run, ours=ours):
             return
         if isinstance(ended, Exception):
             kind: FailureKind = "memory" if type(ended).__name__ == "OutOfMemoryError" else "crash"
@@ -198,44 +180,15 @@ class Session:
             run.until = time.monotonic() + self.options.patience
             self.late.append(run)
 
-    def _told(self, run: Run, *, ours: bool = True) -> bool:
-        """Tell whether the store has the end of a run, and take note of it."""
-        spec = run.job.spec
-        status = self.store.status(spec)
-        if status == "missing" or (status == "failed" and self.store.failure_mark(spec) == run.mark):
-            return False
-        kind, reason = self._failure(spec) if status == "failed" else ("error", "")
-        ending = self.outcome.failed if status == "failed" else self.outcome.done if ours else self.outcome.already
-        ending.append(spec)
-        if not ours:
-            self.observer(Elsewhere(spec, status, reason))
-        else:
-            self._start(run, run.job.device)
-            if status == "done":
-                self.observer(Finished(spec, run.worker, run.seconds))
-            else:
-                self.observer(Failed(spec, run.worker, run.seconds, kind, reason))
-        return True
-
-    def _failure(self, spec: RunSpec) -> tuple[FailureKind, str]:
-        with suppress(StoreError):
-            if (failure := self.store.failure(spec)) is not None:
-                return failure.kind, failure.reason
-        return "error", "its failure cannot be read"
-
     def _lost(self, run: Run, reason: str, kind: FailureKind = "crash") -> None:
         """Try a run again, or give it up."""
         run.tries += 1
-        if run.tries <= self.options.retries:
-            self.observer(PutBack(run.job.spec, run.worker, run.seconds, reason))
-            run.started = run.progress = run.until = None
-            self.queue.append(run)
+        if run.tries > self.options.retries:
+            self.watching.give_up(run, kind, f"given up after {run.tries} task(s): {reason}")
             return
-        spec = run.job.spec
-        reason = f"given up after {run.tries} task(s): {reason}"
-        self.store.fail(spec, self.store.begin(spec), kind=kind, reason=reason)
-        if not self._told(run):
-            raise StoreError("a failure that was written just now is not there", where=str(self.store.root))
+        self.watching.put_back(run, reason)
+        run.until = None
+        self.queue.append(run)
 
     def _look(self) -> None:
         """See once a second what the runs say in the store, and now and then which nodes are left."""
@@ -246,9 +199,9 @@ class Session:
         running = {run.job.spec.run_id: run for run in self.tasks.values()}
         for lease in self.store.leases.all():
             if lease.run_id in running and lease.about.get("engine") == "ray":
-                self._follow(running[lease.run_id], lease)
+                self.watching.follow(running[lease.run_id], lease)
         for run in list(self.late):
-            if self._told(run):
+            if self.watching.ended(run):
                 self.late.remove(run)
             elif run.until is not None and now > run.until:
                 self.late.remove(run)
@@ -256,21 +209,6 @@ class Session:
         if now - self.looked_at_nodes > _NODES_SECONDS:
             self.looked_at_nodes = now
             self._look_at_nodes()
-
-    def _follow(self, run: Run, lease: Lease) -> None:
-        """Tell what the lease of a run says of it."""
-        self._start(run, str(lease.about.get("device", run.job.device)))
-        progress = lease.about.get("progress")
-        if isinstance(progress, Mapping) and progress != run.progress:
-            run.progress = progress
-            self.observer(Progress(run.job.spec, run.worker, run.seconds, progress))
-
-    def _start(self, run: Run, device: str) -> None:
-        if run.started is None:
-            busy = {other.worker for other in [*self.tasks.values(), *self.late] if other.started is not None}
-            run.worker = next(number for number in range(len(busy) + 1) if number not in busy)
-            run.started = time.monotonic()
-            self.observer(Started(run.job.spec, run.worker, device=device))
 
     def _look_at_nodes(self) -> None:
         """Give up if the nodes that a run fits on are gone, and stay so."""

@@ -82,10 +82,13 @@ def arguments(key: str, blueprint: Blueprint) -> Any:
 def _build(key: str, blueprint: Blueprint) -> nn.Module:
     from MMSA.models import AMIO
 
+    from harness.models.dropout import use_block_draws
+
     with _encoder_in_place(key, blueprint.encoder), warnings.catch_warnings():
         # MISA's transformer layer takes time first: torch says that it will not use nested tensors then.
         warnings.filterwarnings("ignore", "enable_nested_tensor is True", UserWarning)
         model: nn.Module = AMIO(arguments(key, blueprint))
+    use_block_draws(model)
     return model.to(blueprint.device)
 
 

@@ -180,4 +180,5 @@ def test_quick_runs_whole(tmp_path: Path) -> None:
 
     assert report["overhead"]["runs"] == 1
     assert report["overhead"]["bare"]["median"] > 0
+    assert report["overhead"]["ratio"]["median"] > 0
     assert list(tmp_path.iterdir()) == [], "it cleans up"

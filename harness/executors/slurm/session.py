@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import StoreError
-from harness.executors.base import Failed, Finished, Observer, Outcome, Progress, PutBack, Started
+from harness.executors.base import Observer, Outcome
 from harness.executors.slurm import queue
 from harness.executors.slurm.batches import Batches
 from harness.executors.slurm.queue import Entry, QueueError
 from harness.executors.slurm.task import TaskOptions, run_job
+from harness.executors.watching import Watched, Watching
 from harness.store import FailureKind, Lease, RunStore
 from harness.training.job import Job
 
@@ -38,26 +38,17 @@ _CUT = frozenset({"TIMEOUT", "DEADLINE", "PREEMPTED", "NODE_FAIL"})
 
 
 @dataclass(eq=False)
-class _Watched:
-    """One run that has not ended."""
+class _Watched(Watched):
+    """One run that has not ended, and what the queue says of it."""
 
-    job: Job
-    mark: int | None
     number: int = 0  # of the submission that counts: older ones may still be shown
     place: tuple[str, str] = ("", "")  # the job's id and its folder's name
     state: str = ""
     tries: int = 0
-    started: float | None = None
     alive: float = 0.0
     gone: float | None = None
-    worker: int = 0
-    progress: Mapping[str, Any] = field(default_factory=dict)
     furthest: int = 0
     reached: int = 0
-
-    @property
-    def seconds(self) -> float:
-        return 0.0 if self.started is None else time.monotonic() - self.started
 
 
 @dataclass
@@ -76,6 +67,7 @@ class Session:
 
     def __post_init__(self) -> None:
         self.batches = Batches(self.options.folder)
+        self.watching = Watching(self.store, self.observer, self.outcome)
 
     def begin(self, jobs: Sequence[Job], marks: Mapping[str, int | None], bell: int) -> None:
         """Adopt what is in the queue already, and submit the rest."""
@@ -147,50 +139,21 @@ class Session:
 
     def _queued(self, watched: _Watched) -> None:
         if watched.started is not None:
-            self.observer(PutBack(watched.job.spec, watched.worker, watched.seconds, "Slurm queued the job again"))
-            watched.started = None
+            self.watching.put_back(watched, "Slurm queued the job again")
         watched.alive = 0.0
 
-    def _start(self, watched: _Watched, device: str) -> None:
-        if watched.started is None:
-            busy = {other.worker for other in self.open.values() if other.started is not None}
-            watched.worker = next(number for number in range(len(busy) + 1) if number not in busy)
-            watched.started = time.monotonic()
-            self.observer(Started(watched.job.spec, watched.worker, device=device))
-
     def _follow(self, watched: _Watched, lease: Lease) -> None:
-        """Tell what the lease of a run says of it."""
-        self._start(watched, str(lease.about.get("device", watched.job.device)))
-        progress = lease.about.get("progress")
-        if isinstance(progress, Mapping) and progress != watched.progress:
-            watched.progress = progress
-            if isinstance(epoch := progress.get("epoch"), int):
-                watched.reached = max(watched.reached, epoch)
-            self.observer(Progress(watched.job.spec, watched.worker, watched.seconds, progress))
+        """Tell what the lease of a run says of it, and remember how far it got."""
+        self.watching.follow(watched, lease)
+        if isinstance(epoch := watched.progress.get("epoch"), int):
+            watched.reached = max(watched.reached, epoch)
 
     def _ended(self, watched: _Watched) -> bool:
-        """Tell whether the store has the end of a run, and take note of it."""
-        spec = watched.job.spec
-        status = self.store.status(spec)
-        if status == "missing" or (status == "failed" and self.store.failure_mark(spec) == watched.mark):
-            return False
-        self._start(watched, watched.job.device)
-        del self.open[spec.run_id]
-        if status == "done":
-            self.outcome.done.append(spec)
-            self.observer(Finished(spec, watched.worker, watched.seconds))
-            return True
-        kind: FailureKind = "error"
-        reason = "its failure cannot be read"
-        with suppress(StoreError):
-            if (failure := self.store.failure(spec)) is not None:
-                kind, reason = failure.kind, failure.reason
-        self._failed(watched, kind, reason)
-        return True
-
-    def _failed(self, watched: _Watched, kind: FailureKind, reason: str) -> None:
-        self.outcome.failed.append(watched.job.spec)
-        self.observer(Failed(watched.job.spec, watched.worker, watched.seconds, kind, reason))
+        """Tell whether the store has the end of a run, and close it."""
+        ended = self.watching.ended(watched)
+        if ended:
+            del self.open[watched.job.spec.run_id]
+        return ended
 
     def _listen(self, watched: _Watched) -> None:
         """Give up a job that Slurm holds to be running, but whose process shows no sign of life.
@@ -220,8 +183,7 @@ class Session:
         if watched.tries > self.options.resubmit:
             self._give_up(watched, reason)
             return
-        self.observer(PutBack(watched.job.spec, watched.worker, watched.seconds, reason))
-        watched.started = None
+        self.watching.put_back(watched, reason)
         self.due[watched.job.spec.run_id] = watched
 
     def _give_up(self, watched: _Watched, reason: str) -> None:
@@ -233,10 +195,8 @@ class Session:
         reason = f"given up after {watched.tries} job(s): {reason}"
         if not log:
             reason += "; it left no log: do the nodes see the runs folder, and this Python?"
-        self._start(watched, watched.job.device)
-        self.store.fail(spec, self.store.begin(spec), kind=kind, reason=reason, traceback="\n".join(log))
+        self.watching.give_up(watched, kind, reason, "\n".join(log))
         del self.open[spec.run_id]
-        self._failed(watched, kind, reason)
 
     def _submit_again(self, bell: int) -> None:
         """Submit what was lost; what Slurm refuses now, it may take later, while the others are watched."""

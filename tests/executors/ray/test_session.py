@@ -15,7 +15,6 @@ from harness.executors import Event, Failed, Finished, Outcome, PutBack, Started
 from harness.executors.ray_executor import RayExecutor
 from harness.executors.ray_nodes import Ended, Site, place_folders
 from harness.executors.ray_session import Run, Session
-from harness.spec import Resources
 from harness.store import RunStore
 from harness.training.job import Job
 from tests.helpers import fake_record, make_spec
@@ -92,7 +91,7 @@ class Call:
         executor = RayExecutor(**{"patience": 0.0, **options})
         session = Session(executor, self.store, self.events.append, self.outcome, ray, site, self.bell)
         jobs = [Job(self.spec(seed), Path("features"), self.store.root) for seed in seeds]
-        session.work_off([Run(job, Resources(), mark) for job in jobs])
+        session.work_off([Run(job, mark) for job in jobs])
 
     def kinds(self, seed: int) -> list[type[Event]]:
         return [type(event) for event in self.events if event.spec.seed == seed]
