@@ -87,7 +87,9 @@ def need_space(folder: Path, size: int, purpose: str, *, hint: str) -> None:
     free = shutil.disk_usage(folder).free
     if free < size + _SPARE:
         needed, left = readable_size(size + _SPARE), readable_size(free)
-        raise StoreError(f"{purpose} needs {needed}, and {left} are free", where=str(folder), hint=hint)
+        raise StoreError(
+            f"too little space for {purpose}: {needed} are needed, {left} are free", where=str(folder), hint=hint
+        )
 
 
 def readable_size(size: int) -> str:

@@ -87,6 +87,7 @@ def environment_key(described: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:8]
 
 
+@functools.cache
 def _version(package: str) -> str | None:
     try:
         return metadata.version(package)

@@ -8,12 +8,11 @@ import time
 from dataclasses import dataclass
 from statistics import median
 
+from harness.executors.local import PRELOAD
 from harness.executors.server import start_process, start_server
 from harness.executors.worker import probe
 
 __all__ = ["Starts", "measure_starts"]
-
-_MODULES = ("torch", "MMSA", "harness.training.run")
 
 
 @dataclass(frozen=True)
@@ -38,10 +37,10 @@ class Starts:
 def measure_starts(repetitions: int) -> Starts:
     """Start processes in all three ways."""
     begun = time.perf_counter()
-    start_server(_MODULES)
+    start_server(PRELOAD)
     first = time.perf_counter() - begun
     further = [_forked() for _ in range(repetitions)]
-    command = [sys.executable, "-c", f"import {', '.join(_MODULES)}"]
+    command = [sys.executable, "-c", f"import {', '.join(PRELOAD)}"]
     own = []
     for _ in range(max(1, repetitions // 5)):
         begun = time.perf_counter()

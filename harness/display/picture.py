@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import termios
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from rich.cells import cell_len, set_cell_size
@@ -162,14 +164,42 @@ def on_screen(console: Console, picture: Callable[[], RenderableType]) -> Iterat
         yield None
         return
     live = Live(get_renderable=picture, console=console, auto_refresh=False, transient=True)
-    try:
-        live.start(refresh=True)
-        yield live
-    finally:
+    with _undisturbed_by_ctrl_c(console):
         try:
-            live.stop()
-        finally:  # a second Ctrl-C must not leave a terminal without a cursor
-            console.show_cursor(True)
+            live.start(refresh=True)
+            yield live
+        finally:
+            try:
+                live.stop()
+            finally:  # a second Ctrl-C must not leave a terminal without a cursor
+                console.show_cursor(True)
+
+
+@contextmanager
+def _undisturbed_by_ctrl_c(console: Console) -> Iterator[None]:
+    """Keep a terminal from dropping what it has not shown yet, and from writing ``^C``, when Ctrl-C is pressed.
+
+    Either would leave the cursor where nobody expects it, and lines of the picture behind.
+    """
+    try:
+        terminal = console.file.fileno()
+        before = termios.tcgetattr(terminal)
+        ours = os.tcgetpgrp(terminal) == os.getpgrp()  # who else changes a terminal is stopped by it
+    except (OSError, ValueError, termios.error):
+        terminal, before, ours = -1, [], False
+    if not ours:
+        yield
+        return
+    drawing = [*before]
+    drawing[3] = before[3] & ~termios.ECHOCTL | termios.NOFLSH
+    termios.tcsetattr(terminal, termios.TCSANOW, drawing)
+    try:
+        yield
+    finally:
+        # Moved to the background meanwhile, a process would be stopped here; the shell has set its own modes then.
+        with suppress(OSError, termios.error):
+            if os.tcgetpgrp(terminal) == os.getpgrp():
+                termios.tcsetattr(terminal, termios.TCSADRAIN, before)
 
 
 def _needed(columns: Sequence[Column]) -> int:

@@ -45,12 +45,12 @@ from harness.spec import Resources, RunSpec
 from harness.store import LOG_FILE, RunStore
 from harness.training.job import Job
 
-__all__ = ["LocalExecutor"]
+__all__ = ["PRELOAD", "STALL_SECONDS", "LocalExecutor"]
 
-_PRELOAD = ("torch", "MMSA", "harness.training.run")
+PRELOAD = ("torch", "MMSA", "harness.executors.warm")
 _LONGEST_WAIT = 3600.0
 _LOOK_SECONDS = 1.0
-_STALL_SECONDS = 1800.0
+STALL_SECONDS = 1800.0
 _SERVER_LOST = 255
 """The exit code that multiprocessing makes up when the fork server is gone."""
 _STOPPED = (-signal.SIGTERM, -signal.SIGKILL, _SERVER_LOST)
@@ -88,10 +88,10 @@ class LocalExecutor:
     workers: int | None = None
     time_limit: float | None = None
     target: str = "harness.training.run:execute"
-    preload: Sequence[str] = _PRELOAD
+    preload: Sequence[str] = PRELOAD
     devices: Sequence[str] = ()
     resources: Callable[[RunSpec], Resources] | None = None
-    stall_limit: float | None = _STALL_SECONDS
+    stall_limit: float | None = STALL_SECONDS
     engine: str = "local"
 
     def run(self, jobs: Sequence[Job], store: RunStore, *, observer: Observer = ignore) -> Outcome:
@@ -138,6 +138,7 @@ class _Session:
     workers: int
     outcome: Outcome = field(default_factory=Outcome)
     slots: dict[int, Slot] = field(default_factory=dict)
+    leaving: list[Slot] = field(default_factory=list)
     server_lost: bool = False
 
     def __post_init__(self) -> None:
@@ -158,7 +159,7 @@ class _Session:
                 self._listen(slot)
                 if slot.broken_store is not None:
                     raise slot.broken_store
-                if slot.process.sentinel in ready:
+                if slot.process.sentinel in ready or self._has_published(slot):
                     self._settle(slot)
                 elif (verdict := slot.over_time()) is not None:
                     self._end(slot, verdict)
@@ -168,8 +169,10 @@ class _Session:
 
     def stop(self) -> None:
         """Kill what still runs and drop its drafts; a run that published in time keeps its record."""
-        for slot in self.slots.values():
+        for slot in [*self.leaving, *self.slots.values()]:
             kill(slot.process)
+        for slot in self.leaving:
+            self._close(slot)
         for slot in self.slots.values():
             self._close(slot)
             with suppress(StoreError):  # the reason to stop may be this very disk
@@ -280,6 +283,7 @@ class _Session:
             elif kind == "store":
                 slot.broken_store = content
             else:
+                slot.returned = True
                 slot.verdict = ("error", "the run returned without publishing a record", "")
 
     def _end(self, slot: Slot, verdict: Verdict) -> None:
@@ -287,8 +291,12 @@ class _Session:
         self._settle(slot, verdict)
 
     def _settle(self, slot: Slot, verdict: Verdict | None = None) -> None:
-        """Close a run whose process has ended, and tell its outcome from the store."""
-        exit_code = self._close(slot)
+        """Close a run whose process has ended, or has nothing left to do, and tell its outcome from the store."""
+        exit_code = None
+        if verdict is None and self._has_published(slot):
+            self._leave(slot)
+        else:
+            exit_code = self._close(slot)
         del self.slots[slot.worker]
         spec = slot.job.spec
         neighbours = self.placement.beside(spec.run_id)
@@ -330,6 +338,17 @@ class _Session:
             raise
         self.outcome.failed.append(spec)
         self._tell(Failed(spec, slot.worker, slot.seconds, kind, reason))
+
+    def _has_published(self, slot: Slot) -> bool:
+        """Tell whether a run has said that it is over and has its record: its process then only has to go."""
+        return slot.returned and self.store.status(slot.job.spec) == "done"
+
+    def _leave(self, slot: Slot) -> None:
+        """Let a process go by itself while the next run starts: the kernel takes its time to free its memory."""
+        gone = [one for one in self.leaving if not one.process.is_alive()]
+        self.leaving = [*(one for one in self.leaving if one not in gone), slot]
+        for one in gone:
+            self._close(one)
 
     def _close(self, slot: Slot) -> int | None:
         pid = slot.process.pid or 0

@@ -16,6 +16,7 @@ from pathlib import Path
 from harness.errors import InputError, StoreError
 from harness.executors.base import Observer, Outcome, ignore
 from harness.executors.bell import signals_as_bytes
+from harness.executors.local import PRELOAD, STALL_SECONDS
 from harness.executors.ray_cluster import connected
 from harness.executors.ray_nodes import Site
 from harness.executors.ray_session import Run, Session
@@ -26,9 +27,6 @@ from harness.store import RunStore
 from harness.training.job import Job
 
 __all__ = ["RayExecutor"]
-
-_PRELOAD = ("torch", "MMSA", "harness.training.run")
-_STALL_SECONDS = 1800.0
 
 
 @dataclass(frozen=True)
@@ -64,8 +62,8 @@ class RayExecutor:
     resources: Callable[[RunSpec], Resources] | None = None
     time_limit: float | None = None
     target: str = "harness.training.run:execute"
-    preload: Sequence[str] = _PRELOAD
-    stall_limit: float | None = _STALL_SECONDS
+    preload: Sequence[str] = PRELOAD
+    stall_limit: float | None = STALL_SECONDS
     retries: int = 2
     node_cache: Path | None = None
     patience: float = 60.0

@@ -49,7 +49,7 @@ class Limits:
     memory_gib: float | None = None
 
 
-@dataclass
+@dataclass(eq=False)
 class Slot:
     """One run in flight, on worker number `worker`."""
 
@@ -61,6 +61,7 @@ class Slot:
     limits: Limits
     started: float = field(default_factory=time.monotonic)
     open: bool = True
+    returned: bool = False
     verdict: Verdict | None = None
     broken_store: StoreError | None = None
     alive_at: float = 0.0

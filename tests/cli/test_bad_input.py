@@ -20,13 +20,10 @@ from tests.cli.tools import (
     Answer,
     Place,
     ask,
-    check_whole,
     enlarge,
     mounted,
-    pages,
     read_only,
     refused,
-    snapshot,
     write_suite,
     write_yaml,
 )
@@ -374,25 +371,18 @@ def test_a_synthetic_file_into_a_folder_that_cannot_be_written(tmp_path: Path) -
         refused(ask("data", "synthesize", folder / "x.pkl"), str(folder))
 
 
-def test_a_disk_that_runs_full_between_records_loses_none(finished: Finished, place: Place, tmp_path: Path) -> None:
+def test_no_room_for_the_records(place: Place, tmp_path: Path) -> None:
     suite = write_suite(tmp_path / "s.yaml", models=["LF-DNN"], variants=["original"])
-    one = max(pages(record.folder) for record in finished.place.store.records())
-    with mounted(tmp_path / "disk", f"size={4 * (one + one // 2)}k") as disk:
+    with mounted(tmp_path / "disk", "size=1m") as disk:
         options = instead(place, "runs", disk)
-        full = ask("run", "--suite", suite, *options, "--workers", "1")
-        refused(full, "No space left on device", str(disk), "finished runs are kept")
-        store = Place(disk, place.reports, place.cache).store
-        check_whole(store, after_the_end=True)
-        (kept,) = store.records()
-        before = snapshot(kept.folder)
-        refused(ask("run", "--suite", suite, *options, "--workers", "1"), "No space left on device")
-
-        enlarge(disk)
         answer = ask("run", "--suite", suite, *options)
+        refused(answer, "too little space for the records of 2 runs", "MiB are free", str(disk), "--runs-dir")
+        assert "[1/" not in answer.err
+        assert [path for path in disk.rglob("*") if path.is_file()] == []
+        enlarge(disk)
+        answer = ask("run", "--suite", suite, *options, "--no-report")
         assert answer.code == 0, answer.err
-        check_whole(store, after_the_end=True)
-        assert len(list(store.records())) == 2
-        assert snapshot(kept.folder) == before
+        assert len(list(Place(disk, place.reports, place.cache).store.records())) == 2
 
 
 @pytest.mark.parametrize("what", ["writing", "converting"])
@@ -407,7 +397,7 @@ def test_no_room_for_features(place: Place, tmp_path: Path, raw: Raw, what: str)
         suite = write_suite(tmp_path / "s.yaml")
     with mounted(tmp_path / "disk", "size=1m") as disk:
         answer = ask("run", "--suite", suite, *data, *instead(place, "cache", disk))
-        refused(answer, f"{what} the feature file needs", "MiB are free", str(disk), "--cache-dir")
+        refused(answer, f"too little space for {what} the feature file", "MiB are free", str(disk), "--cache-dir")
         assert [path for path in disk.rglob("*") if path.suffix in {".npy", ".pkl", ".tmp"}] == []
     assert list(place.store.records()) == []
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import math
 import os
 import shutil
 import subprocess
@@ -36,7 +35,6 @@ __all__ = [
     "check_whole",
     "enlarge",
     "mounted",
-    "pages",
     "read_only",
     "refused",
     "snapshot",
@@ -240,8 +238,3 @@ def read_only(folder: Path) -> Iterator[Path]:
         yield folder
     finally:
         folder.chmod(0o755)
-
-
-def pages(folder: Path) -> int:
-    """Return how many pages of memory the files of a folder take on such a file system."""
-    return sum(math.ceil(path.stat().st_size / 4096) for path in folder.rglob("*") if path.is_file())

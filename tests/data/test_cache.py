@@ -277,7 +277,7 @@ def test_a_full_disk_is_found_before_the_conversion(
     pkl: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: Usage(10**9, 10**9 - 1000, 1000))
-    with pytest.raises(StoreError, match=r"needs \d+\.\d MiB, and 1\.0 KiB are free") as caught:
+    with pytest.raises(StoreError, match=r": \d+\.\d MiB are needed, 1\.0 KiB are free") as caught:
         open_features(pkl, DEFINITION, "unaligned", cache_dir)
     assert str(cache_dir) in caught.value.where
     assert leftovers(cache_dir) == []

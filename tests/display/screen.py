@@ -62,6 +62,8 @@ class Screen(io.StringIO):
             assert command == "m", (number, command)
 
     def _letter(self, letter: str) -> None:
+        if letter == "\x03":  # what Ctrl-C leaves where it is not written out
+            return
         if letter == "\r":
             self.column = 0
             return

@@ -286,13 +286,15 @@ def test_ctrl_c_leaves_a_clean_terminal(tmp_path: Path) -> None:
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 20, 60, 0, 0))
     before = termios.tcgetattr(slave)
     paths = os.pathsep.join(path for path in sys.path if path)
+    # Some test runners set these two, which count for more than the size of the terminal.
+    inherited = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES"}}
     process = subprocess.Popen(
         [sys.executable, "-c", SCRIPT, str(tmp_path)],
         stdin=slave,
         stdout=slave,
         stderr=slave,
         start_new_session=True,
-        env={**os.environ, "PYTHONPATH": paths, "TERM": "xterm-256color"},
+        env={**inherited, "PYTHONPATH": paths, "TERM": "xterm-256color"},
     )
     screen = Screen(60, 20)
     try:

@@ -16,6 +16,7 @@ from typing import Any
 from harness.errors import InputError
 from harness.executors.base import Observer, Outcome, ignore
 from harness.executors.bell import signals_as_bytes
+from harness.executors.local import PRELOAD, STALL_SECONDS
 from harness.executors.slurm.session import Session
 from harness.executors.waiting import Waiting
 from harness.spec import Resources, RunSpec
@@ -24,8 +25,6 @@ from harness.training.job import Job
 
 __all__ = ["SlurmExecutor"]
 
-_PRELOAD = ("torch", "MMSA", "harness.training.run")
-_STALL_SECONDS = 1800.0
 _ROOM_SECONDS = 600.0
 """What a job has beyond the time limit of its run: to import, to wait for a lease, to publish."""
 _ROOM_GIB = 1.0
@@ -84,8 +83,8 @@ class SlurmExecutor:
     silence: float = 600.0
     resubmit: int = 2
     target: str = "harness.training.run:execute"
-    preload: Sequence[str] = _PRELOAD
-    stall_limit: float | None = _STALL_SECONDS
+    preload: Sequence[str] = PRELOAD
+    stall_limit: float | None = STALL_SECONDS
 
     def __post_init__(self) -> None:
         if taken := sorted(_OURS & {key.replace("-", "_") for key in self.extra}):
