@@ -6,7 +6,6 @@ import glob
 import os
 import secrets
 import shutil
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -53,7 +52,6 @@ def replace_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     OSError
         If the disk refuses. What `write` raises is passed on.
     """
-    _drop_stale_drafts(path)
     # Not tempfile: its files are for the owner alone, and a cache or a report may be shared.
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
@@ -61,18 +59,21 @@ def replace_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
             write(file)
             file.flush()
             os.fsync(file.fileno())
+            now = os.fstat(file.fileno()).st_mtime
         draft.replace(path)
     except BaseException:
         with suppress(OSError):
             draft.unlink()
         raise
     sync(path.parent)
+    _drop_stale_drafts(path, now)
 
 
-def _drop_stale_drafts(path: Path) -> None:
+def _drop_stale_drafts(path: Path, now: float) -> None:
+    """Remove what killed writers left; `now` is by the clock of the disk, which need not be ours."""
     for draft in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
         with suppress(OSError):
-            if time.time() - draft.stat().st_mtime > _STALE_SECONDS:
+            if now - draft.stat().st_mtime > _STALE_SECONDS:
                 draft.unlink()
 
 

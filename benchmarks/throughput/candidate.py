@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.throughput.runs import Pass, Run
 from harness.data import load_features, open_features
 from harness.executors import Event, Finished, LocalExecutor
+from harness.executors.messages import Inbox
 from harness.executors.server import start_process, start_server
 from harness.executors.worker import work
 from harness.plan import Selection
@@ -100,20 +101,20 @@ def run_side_by_side(suite: str, folders: Folders) -> None:
     store.prepare()
     make_ready()
     processes = []
-    pipes: list[Connection] = []
+    inboxes: dict[Connection, Inbox] = {}
     for spec in planned.plan.runs:
         job = Job(spec, features, store.root, "cpu", store.begin(spec))
         process, pipe = start_process(work, LocalExecutor().target, job, {})
         processes.append(process)
-        pipes.append(pipe)
-    while pipes:  # progress is read, so that no worker ever waits for room in its pipe
-        for ready in wait(pipes):
+        inboxes[pipe] = Inbox(pipe)
+    while inboxes:  # progress is read, so that no worker ever waits for room in its pipe
+        for ready in wait(list(inboxes)):
             assert isinstance(ready, Connection)
-            try:
-                ready.recv()
-            except EOFError:
-                pipes.remove(ready)
-                ready.close()
+            inbox = inboxes[ready]
+            for _ in inbox.messages():
+                pass
+            if not inbox.open:
+                inboxes.pop(ready).close()
     for process in processes:
         process.join()
     missing = [spec.label for spec in planned.plan.runs if store.status(spec) != "done"]

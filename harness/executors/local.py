@@ -16,7 +16,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -36,8 +38,9 @@ from harness.executors.base import (
 )
 from harness.executors.bell import signals_as_bytes
 from harness.executors.memory import available_memory, total_memory
+from harness.executors.messages import Inbox, NoMessageError
 from harness.executors.placement import Need, Placement
-from harness.executors.server import start_process, start_server
+from harness.executors.server import TRIES, ServerDiedError, deaths_at_the_start, start_process, start_server
 from harness.executors.slots import Limits, Slot, Verdict, crash, kill, kill_group
 from harness.executors.waiting import Waiting
 from harness.executors.worker import work
@@ -139,7 +142,6 @@ class _Session:
     outcome: Outcome = field(default_factory=Outcome)
     slots: dict[int, Slot] = field(default_factory=dict)
     leaving: list[Slot] = field(default_factory=list)
-    server_lost: bool = False
 
     def __post_init__(self) -> None:
         self.waiting = Waiting(self.store, self.outcome, self.observer)
@@ -159,6 +161,8 @@ class _Session:
                 self._listen(slot)
                 if slot.broken_store is not None:
                     raise slot.broken_store
+                if slot not in self.slots.values():
+                    continue
                 if slot.process.sentinel in ready or self._has_published(slot):
                     self._settle(slot)
                 elif (verdict := slot.over_time()) is not None:
@@ -214,32 +218,39 @@ class _Session:
         }
 
     def _start(self, worker: int, job: Job, device: str) -> None:
-        if self.server_lost:
-            start_server(tuple(self.options.preload))
-            self.server_lost = False
         if self.options.devices:
             job = replace(job, device=device)
         needs = self._resources(job.spec)
-        draft = self.store.begin(job.spec)
         try:
-            process, connection = start_process(
-                work, self.options.target, replace(job, draft=draft), _visible(), name=f"harness-{worker}"
-            )
+            draft, process, connection = self._launch(worker, job)
         except BaseException:
-            self.store.discard(draft)
             self.store.leases.release(job.spec.run_id)
             raise
         self.placement.put(job.spec.run_id, device, self._need(job))
         limits = Limits(needs.time_limit, self.options.stall_limit, needs.memory_gib)
-        self.slots[worker] = Slot(worker, job, draft, process, connection, limits)
+        self.slots[worker] = Slot(worker, job, draft, process, Inbox(connection), limits)
         self.store.leases.say(job.spec.run_id, log=str(draft / LOG_FILE))
         self._tell(Started(job.spec, worker, device=job.device))
+
+    def _launch(self, worker: int, job: Job) -> tuple[Path, ForkServerProcess, Connection]:
+        """Start a process with a draft of its own: one that a dying server has started unseen may still write."""
+        for _ in range(TRIES):
+            draft = self.store.begin(job.spec)
+            job = replace(job, draft=draft)
+            try:
+                return draft, *start_process(work, self.options.target, job, _visible(), name=f"harness-{worker}")
+            except ServerDiedError:
+                self.store.discard(draft)
+            except BaseException:
+                self.store.discard(draft)
+                raise
+        raise deaths_at_the_start(tuple(self.options.preload))
 
     def _sources(self) -> Iterator[Any]:
         for slot in self.slots.values():
             yield slot.process.sentinel
-            if slot.open:
-                yield slot.connection
+            if slot.inbox.open:
+                yield slot.inbox.connection
 
     def _patience(self) -> float:
         now = time.monotonic()
@@ -266,25 +277,22 @@ class _Session:
             self._end(self.slots[largest], ("memory", reason, ""))
 
     def _listen(self, slot: Slot) -> None:
-        """Read every message that is there."""
-        messages = []
+        """Read every message that is there, and end a run that writes something else."""
         try:
-            while slot.open and slot.connection.poll():
-                messages.append(slot.connection.recv())
-        except (EOFError, OSError):
-            slot.open = False
-        for kind, content in messages:
-            slot.alive_at = time.monotonic()
-            if kind == "progress":
-                self.store.leases.say(slot.job.spec.run_id, progress=content)
-                self._tell(Progress(slot.job.spec, slot.worker, slot.seconds, content))
-            elif kind == "failed":
-                slot.verdict = content
-            elif kind == "store":
-                slot.broken_store = content
-            else:
-                slot.returned = True
-                slot.verdict = ("error", "the run returned without publishing a record", "")
+            for kind, content in slot.inbox.messages():
+                slot.alive_at = time.monotonic()
+                if kind == "progress":
+                    self.store.leases.say(slot.job.spec.run_id, progress=content)
+                    self._tell(Progress(slot.job.spec, slot.worker, slot.seconds, content))
+                elif kind == "failed":
+                    slot.verdict = tuple(content)
+                elif kind == "store":
+                    slot.broken_store = StoreError(content[0], where=content[1], hint=content[2])
+                else:
+                    slot.returned = True
+                    slot.verdict = ("error", "the run returned without publishing a record", "")
+        except NoMessageError:
+            self._end(slot, ("crash", "ended because what it wrote into its pipe is no message", ""))
 
     def _end(self, slot: Slot, verdict: Verdict) -> None:
         kill(slot.process)
@@ -356,15 +364,13 @@ class _Session:
         exit_code = slot.process.exitcode
         # Either the run chose this number, or the fork server died and cannot tell: the run may still live.
         lost = exit_code == _SERVER_LOST
-        self.server_lost |= lost
         # What the run started lives on in its group, also where the run itself died of something else than us. A
         # process id is not given away while its group has members: if a process has it although the run is gone,
         # the group is empty and the process is a stranger.
         if pid and (lost or not psutil.pid_exists(pid)):
             kill_group(pid)
         slot.process.close()
-        slot.connection.close()
-        slot.open = False
+        slot.inbox.close()
         return exit_code
 
     def _tell(self, event: Event) -> None:

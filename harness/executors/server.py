@@ -8,7 +8,7 @@ import signal
 import sys
 import types
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
@@ -18,7 +18,10 @@ from harness.errors import InputError
 from harness.executors import preload
 from harness.executors.worker import THREAD_VARIABLES, probe
 
-__all__ = ["start_process", "start_server"]
+__all__ = ["TRIES", "ServerDiedError", "deaths_at_the_start", "start_process", "start_server"]
+
+TRIES = 3
+"""Processes that may die at their start, one after the other, before one gives up."""
 
 # By default glibc gives a large tensor's memory back to the kernel when it is freed and asks anew in the next step:
 # millions of page faults, half of TFN's training time. Kept in the process, the same bits come in half the time.
@@ -26,6 +29,10 @@ _MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2
 _context = multiprocessing.get_context("forkserver")
 # The modules our server was started with: a process has one server, and its preload is fixed at its start.
 _running: dict[str, tuple[str, ...]] = {}
+
+
+class ServerDiedError(Exception):
+    """The fork server died while it was asked for a process; nobody knows whether it has started one."""
 
 
 def start_server(modules: tuple[str, ...]) -> None:
@@ -36,28 +43,11 @@ def start_server(modules: tuple[str, ...]) -> None:
     Raises
     ------
     InputError
-        If one of the modules cannot be imported.
+        If one of the modules cannot be imported, or processes die at their start.
     """
     if _running.get("modules", modules) != modules:
         stop_server()
     _context.set_forkserver_preload([preload.__name__])
-    # The server of Python 3.11 ignores this process's sys.path unless it comes as an environment variable.
-    memory = {name: value for name, value in _MEMORY.items() if name not in os.environ}
-    variables = (
-        dict.fromkeys(THREAD_VARIABLES, "1")
-        | memory
-        | {
-            "TOKENIZERS_PARALLELISM": "false",
-            "JE_ARROW_MALLOC_CONF": "background_thread:false",
-            preload.MODULES: ",".join(modules),
-            preload.MAIN: str(os.getpid()),
-            preload.PYTHONPATH: os.environ.get("PYTHONPATH", ""),
-            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-        }
-    )
-    resource_tracker.ensure_running()  # it would lift the hold again
-    with _environment(variables), _ctrl_c_held():
-        forkserver.ensure_running()
     _running["modules"] = modules
     failure = _ask()
     if failure:
@@ -81,12 +71,23 @@ def stop_server() -> None:
 def start_process(
     function: Callable[..., None], *args: Any, name: str | None = None
 ) -> tuple[ForkServerProcess, Connection]:
-    """Fork a process that runs ``function(*args, connection)``; return it and the end to read its messages from."""
+    """Fork a process that runs ``function(*args, connection)``; return it and the end to read its messages from.
+
+    Raises
+    ------
+    ServerDiedError
+        If the server died meanwhile; the next call starts another.
+    """
+    resource_tracker.ensure_running()  # it would lift the hold on Ctrl-C again
     reader, writer = _context.Pipe(duplex=False)
     try:
         process = _context.Process(target=function, args=(*args, writer), name=name, daemon=True)
-        with _no_main_module():
+        # Whenever the server is gone, multiprocessing starts another by itself: it must be one of ours.
+        with _no_main_module(), _environment(_variables()), _ctrl_c_held():
             process.start()
+    except (EOFError, ConnectionError) as error:
+        reader.close()
+        raise ServerDiedError from error
     except BaseException:
         reader.close()
         raise
@@ -96,16 +97,44 @@ def start_process(
     return process, reader
 
 
+def deaths_at_the_start(modules: tuple[str, ...]) -> InputError:
+    """Return the error for processes that die at their start, one after the other."""
+    return InputError(
+        f"{TRIES} worker processes died at their start, one after the other",
+        where=", ".join(modules),
+        hint="something kills them: the kernel's log (dmesg) tells whether memory ran out; "
+        f"import them in a Python of your own to see whether that crashes: {', '.join(modules)}",
+    )
+
+
+def _variables() -> dict[str, str]:
+    """Return what a new server finds in its environment."""
+    memory = {name: value for name, value in _MEMORY.items() if name not in os.environ}
+    return (
+        dict.fromkeys(THREAD_VARIABLES, "1")
+        | memory
+        | {
+            "TOKENIZERS_PARALLELISM": "false",
+            "JE_ARROW_MALLOC_CONF": "background_thread:false",
+            preload.MODULES: ",".join(_running.get("modules", ())),
+            preload.MAIN: str(os.getpid()),
+            # The server of Python 3.11 ignores this process's sys.path unless it comes as an environment variable.
+            preload.PYTHONPATH: os.environ.get("PYTHONPATH", ""),
+            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        }
+    )
+
+
 def _ask() -> str:
-    process, connection = start_process(probe)
-    with connection:
-        try:
-            failure = str(connection.recv())
-        except EOFError:
-            failure = "the process died at its start"
-    process.join()
-    process.close()
-    return failure
+    for _ in range(TRIES):
+        with suppress(ServerDiedError, EOFError):
+            process, connection = start_process(probe)
+            with connection:
+                failure = str(connection.recv())
+            process.join()
+            process.close()
+            return failure
+    raise deaths_at_the_start(_running["modules"])
 
 
 @contextmanager

@@ -7,7 +7,6 @@ import signal
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import TypeAlias
@@ -16,6 +15,7 @@ import psutil
 
 from harness.errors import StoreError
 from harness.executors.memory import private_memory
+from harness.executors.messages import Inbox
 from harness.store import FailureKind
 from harness.training.job import Job
 
@@ -25,6 +25,7 @@ Verdict: TypeAlias = tuple[FailureKind, str, str]
 """Kind, reason and traceback (or the log's end) of a failure."""
 
 _LOG_LINES = 30
+_LOG_BYTES = 2**16
 _GIB = 2**30
 _SIGN_OF_LIFE = 0.05
 """Seconds of CPU time that a process which waits does not use between two looks."""
@@ -57,10 +58,9 @@ class Slot:
     job: Job
     draft: Path
     process: ForkServerProcess
-    connection: Connection
+    inbox: Inbox
     limits: Limits
     started: float = field(default_factory=time.monotonic)
-    open: bool = True
     returned: bool = False
     verdict: Verdict | None = None
     broken_store: StoreError | None = None
@@ -148,8 +148,15 @@ def crash(exit_code: int | None, log: Path) -> Verdict:
             reason += " (as the kernel does when memory runs out)"
     else:
         reason = f"the process ended with exit code {exit_code} and without a word"
+    return ("crash", reason, _end_of(log))
+
+
+def _end_of(log: Path) -> str:
+    """Return the last lines of a log, which may be too long to be read."""
     try:
-        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_LINES:]
+        with log.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _LOG_BYTES))
+            end = file.read(_LOG_BYTES)
     except OSError:
-        lines = []
-    return ("crash", reason, "\n".join(lines))
+        return ""
+    return "\n".join(end.decode("utf-8", errors="replace").splitlines()[-_LOG_LINES:])

@@ -22,6 +22,7 @@ from typing import Any, TypeAlias
 
 from harness.errors import HarnessError, RunError, StoreError
 from harness.executors import preload
+from harness.executors.messages import Kind, send
 from harness.store import LOG_FILE, store_error
 from harness.training.job import Job
 
@@ -56,8 +57,8 @@ def work(target: str, job: Job, variables: Mapping[str, str], connection: Connec
 
     `variables` are put into the environment first.
 
-    Messages are pairs: ``("progress", info)``, ``("failed", (kind, reason, traceback))``,
-    ``("store", StoreError)`` or ``("returned", None)``.
+    Messages (see `messages`): ``progress`` with what the run reports, ``failed`` with kind, reason and traceback,
+    ``store`` with the parts of a `StoreError`, or ``returned``.
     """
     _die_with_main()
     _offer_to_the_kernel()
@@ -70,7 +71,7 @@ def work(target: str, job: Job, variables: Mapping[str, str], connection: Connec
         # The other threads are those of libraries and the watch below: they would push the cause out of the log's end.
         faulthandler.enable(2, all_threads=False)
         run = _load(target, job.spec.threads)
-        run(job, lambda info: connection.send(("progress", info)))
+        run(job, lambda info: send(connection, "progress", info))
         sys.stdout.flush()
         sys.stderr.flush()
     except BaseException as error:  # noqa: BLE001 - whatever ends a run is that run's result, SystemExit included
@@ -80,23 +81,22 @@ def work(target: str, job: Job, variables: Mapping[str, str], connection: Connec
             sys.stderr.flush()
         except OSError:  # the log lies on the full disk
             pass
-        connection.send(_verdict(error, text, job))
+        send(connection, *_verdict(error, text, job))
     else:
-        connection.send(("returned", None))
+        send(connection, "returned")
 
 
-def _verdict(error: BaseException, text: str, job: Job) -> tuple[str, Any]:
-    if isinstance(error, StoreError):
-        return ("store", error)
-    if _is_disk(error):
+def _verdict(error: BaseException, text: str, job: Job) -> tuple[Kind, tuple[str, str, str]]:
+    if not isinstance(error, StoreError) and _is_disk(error):
         fault = error if isinstance(error, OSError) else OSError(errno.ENOSPC, str(error))
-        return ("store", store_error(fault, "a run could not write its files", job.draft or job.runs_dir))
+        error = store_error(fault, "a run could not write its files", job.draft or job.runs_dir)
+    if isinstance(error, StoreError):
+        return ("store", (error.what, error.where, error.hint))
     if _is_memory(error):
         return ("failed", ("memory", f"out of memory on {job.device}: {error}", text))
-    if isinstance(error, RunError):
-        return ("failed", (getattr(error, "kind", "diverged"), error.what, text))
     if isinstance(error, HarnessError):
-        return ("failed", ("error", error.what, text))
+        kind = getattr(error, "kind", "diverged") if isinstance(error, RunError) else "error"
+        return ("failed", (kind, "; ".join(part for part in (error.what, error.hint) if part), text))
     said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return ("failed", ("error", said, text))
 

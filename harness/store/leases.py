@@ -198,8 +198,8 @@ class Leases:
 
     def _make(self, run_id: str, held: _Held) -> bool:
         draft = self._temporary()
-        draft.write_text(self._text(held), encoding="utf-8")
         try:
+            draft.write_text(self._text(held), encoding="utf-8")
             os.link(draft, self._path(run_id))
         except FileExistsError:
             return False
@@ -213,11 +213,17 @@ class Leases:
 
     def _make_without_links(self, run_id: str, held: _Held) -> bool:
         """Do the same where files have one name only; a reader may find the file empty for a moment."""
+        path = self._path(run_id)
         try:
-            with self._path(run_id).open("x", encoding="utf-8") as file:
-                file.write(self._text(held))
+            file = path.open("x", encoding="utf-8")
         except FileExistsError:
             return False
+        try:
+            with file:
+                file.write(self._text(held))
+        except OSError:  # an empty lease has no holder that could be asked
+            path.unlink(missing_ok=True)
+            raise
         return True
 
     def _text(self, held: _Held) -> str:

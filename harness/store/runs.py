@@ -200,6 +200,7 @@ class RunStore:
             return
         place = self.failure_folder(spec)
         with writing(place, "cannot keep the failure of a run"):
+            draft.mkdir(parents=True, exist_ok=True)  # whatever has removed it: the failure itself is worth keeping
             (draft / RECORD_FILE).unlink(missing_ok=True)
             failure = {
                 "schema_version": SCHEMA_VERSION,
