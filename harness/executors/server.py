@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 import types
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -20,6 +21,8 @@ from harness.executors.worker import THREAD_VARIABLES, probe
 
 __all__ = ["TRIES", "ServerDiedError", "deaths_at_the_start", "start_process", "start_server"]
 
+_DYING_SECONDS = 0.2
+"""A killed server still takes connections until the kernel has freed its memory."""
 TRIES = 3
 """Processes that may die at their start, one after the other, before one gives up."""
 
@@ -87,6 +90,7 @@ def start_process(
             process.start()
     except (EOFError, ConnectionError) as error:
         reader.close()
+        time.sleep(_DYING_SECONDS)
         raise ServerDiedError from error
     except BaseException:
         reader.close()
@@ -129,11 +133,12 @@ def _ask() -> str:
     for _ in range(TRIES):
         with suppress(ServerDiedError, EOFError):
             process, connection = start_process(probe)
-            with connection:
-                failure = str(connection.recv())
-            process.join()
-            process.close()
-            return failure
+            try:
+                with connection:
+                    return str(connection.recv())
+            finally:
+                process.join()
+                process.close()
     raise deaths_at_the_start(_running["modules"])
 
 
