@@ -21,6 +21,7 @@ from harness import (
     clean_commands,
     cost_command,
     data_commands,
+    gate_command,
     record_commands,
     suite_commands,
     workflow,
@@ -57,6 +58,7 @@ app = typer.Typer(
 app.add_typer(data_commands.app, name="data")
 app.add_typer(clean_commands.app, name="clean")
 record_commands.register(app)
+gate_command.register(app)
 
 
 class ExecutorName(StrEnum):

@@ -25,6 +25,7 @@ __all__ = [
     "DatasetSpec",
     "EncoderChoice",
     "FineGrainedOptions",
+    "GateOptions",
     "Modality",
     "NonVerbal",
     "ReportOptions",
@@ -339,6 +340,21 @@ class ReportOptions(_Frozen):
     costs: bool = True
 
 
+class GateOptions(_Frozen):
+    """How ``harness gate`` judges a suite against its baseline.
+
+    ``alpha`` is the chance of one false alarm or more in the whole gate, one-sided. ``floors`` are differences that
+    are too small to matter, by metric, or by ``*`` for all accuracies and F1: fractions, so that half a point is 0.005.
+    ``metrics`` narrows the family of comparisons, which makes each of them sharper. ``exact`` says what it means
+    when values move on the very machine and versions of the baseline: a line in the report, or a failure.
+    """
+
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.01
+    floors: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = {}
+    metrics: tuple[str, ...] | None = None
+    exact: Literal["report", "fail"] = "report"
+
+
 class Resources(_Frozen):
     """What a run needs besides its threads: no part of its identity, since none of it changes a number.
 
@@ -377,6 +393,7 @@ class Suite(_Frozen):
     finegrained: FineGrainedOptions = FineGrainedOptions()
     text_encoder: Annotated[dict[str, EncoderChoice], BeforeValidator(_encoder_choices)] = {}
     report: ReportOptions = ReportOptions()
+    gate: GateOptions = GateOptions()
 
     @field_validator("datasets", "tasks", "models", "variants", "seeds")
     @classmethod

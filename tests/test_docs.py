@@ -42,7 +42,8 @@ def test_the_two_commands_are_single_lines() -> None:
 @pytest.mark.parametrize("command", commands())
 def test_commands_exist_with_these_options(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     _, *words = shlex.split(command)
-    names = [word for word in words if not word.startswith("-")][: 2 if words[0] in ("clean", "data") else 1]
+    grouped = words[0] in ("clean", "data", "gate") and not words[1].startswith("-")
+    names = words[: 2 if grouped else 1]
     assert run_command([*names, "--help"]) == 0
     shown = re.sub(r"\s+", " ", capsys.readouterr().out)
     for option in (word for word in words if word.startswith("--")):
@@ -58,7 +59,7 @@ def test_suites_and_data_sets_that_are_named_exist() -> None:
 
 
 def test_examples_are_valid() -> None:
-    encoders, suite, dataset = blocks("yaml")
+    encoders, suite, dataset, gate = blocks("yaml")
     forms = [yaml.safe_load(line) for line in encoders.splitlines()]
     assert len(forms) == 3
     for form in forms:
@@ -66,6 +67,7 @@ def test_examples_are_valid() -> None:
     suite, dataset = yaml.safe_load(suite), yaml.safe_load(dataset)
     assert validate(Suite, suite, where="README").name == "my-suite"
     assert validate(DatasetSpec, dataset, where="README").splits("fg") == ("audio",)
+    assert validate(Suite, yaml.safe_load(gate), where="README").gate.floors == {"*": 0.01, "MAE": 0.02}
 
 
 def test_the_table_of_rooms_is_the_package() -> None:

@@ -38,13 +38,19 @@ def check_names(suite: Suite, datasets: Sequence[DatasetSpec]) -> None:
                 hint=f"its languages: {', '.join(languages[1:])}; '*' means all",
             )
     known = {m.name for d in datasets for task in suite.tasks for m in metrics.metrics_for(task, d.convention)}
-    for name in suite.report.metrics or ():
-        if name not in known:
-            raise InputError(
-                f"unknown metric '{name}'{suggest(name, sorted(known))}",
-                where="report.metrics",
-                hint=f"these tasks and data sets have: {', '.join(sorted(known))}",
-            )
+    asked = {
+        "report.metrics": suite.report.metrics or (),
+        "gate.metrics": suite.gate.metrics or (),
+        "gate.floors": [name for name in suite.gate.floors if name != "*"],
+    }
+    for where, names in asked.items():
+        for name in names:
+            if name not in known:
+                raise InputError(
+                    f"unknown metric '{name}'{suggest(name, sorted(known))}",
+                    where=where,
+                    hint=f"these tasks and data sets have: {', '.join(sorted(known))}",
+                )
 
 
 def check_languages(suite: Suite, cells: Sequence[Cell]) -> None:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
+from harness.reports.axis import round_numbers, round_step
+
 __all__ = ["Curve", "LossChart", "Tick", "loss_chart"]
 
 _WIDTH, _HEIGHT = 480, 230
@@ -15,8 +17,6 @@ _RIGHT, _TOP, _BOTTOM = 70, 12, 42
 """Room around the lines, for the axis of epochs and, on the right, the names of the lines."""
 _TITLE, _DIGIT = 34, 7
 """Room on the left, for the axis' title and for each character of its labels."""
-_FLATTEST = 1e-3
-"""The least span of the axis, as a share of the largest loss: labels stay short, and tell their lines apart."""
 _LINE = 16
 """How far apart two names must stand."""
 _NAMES = {"train": "training", "valid": "validation"}
@@ -66,7 +66,7 @@ def loss_chart(history: Sequence[Mapping[str, Any]]) -> LossChart | None:
     known = [loss for column in losses.values() for loss in column if loss is not None]
     if not known:
         return None
-    marks = _round_numbers(min(known), max(known))
+    marks = round_numbers(min(known), max(known))
     low, high = min(*known, *marks), max(*known, *marks)
     last = max(len(history), 2)
     labels = [f"{mark:.10g}" for mark in marks]
@@ -119,18 +119,5 @@ def _apart(curves: Sequence[Curve]) -> tuple[Curve, ...]:
 
 def _epochs(count: int) -> list[int]:
     """Return the epochs to name: the first, and round ones."""
-    step = max(1, int(_step(count, 8)))
+    step = max(1, int(round_step(count, 8)))
     return [1, *(epoch for epoch in range(step, count + 1, step) if epoch > 1)]
-
-
-def _round_numbers(low: float, high: float) -> list[float]:
-    """Return round numbers, about four and never one alone, from just below `low` to just above `high`."""
-    step = _step(max(high - low, _FLATTEST * max(abs(low), abs(high))) or 1.0, 4)
-    first = math.floor(low / step)
-    return [step * i for i in range(first, max(math.ceil(high / step), first + 1) + 1)]
-
-
-def _step(span: float, parts: int) -> float:
-    """Return the smallest 1, 2 or 5 times a power of ten that divides `span` into no more than so many parts."""
-    ten = 10.0 ** math.floor(math.log10(span / parts))
-    return next(ten * times for times in (1, 2, 5, 10) if span / (ten * times) <= parts)

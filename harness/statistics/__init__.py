@@ -13,6 +13,7 @@ left. What cannot be computed is NaN with a note that says why; an argument that
 | `items` | is there a difference on other items, these models given? (second level, never alone) |
 | `signs`, `rows`, `blocks` | is there a difference over models? |
 | `printed` | does a printed mean agree with our seeds? |
+| `drift` | did new runs move away from reference runs? |
 """
 
 from __future__ import annotations
@@ -24,6 +25,15 @@ from harness.statistics.bootstrap import (
     TwoLevel,
     two_level_bootstrap,
     two_level_bootstraps,
+)
+from harness.statistics.drift import (
+    DRIFT_DRAWS,
+    Drift,
+    DriftMethod,
+    detectable_drift,
+    drift,
+    drift_margin,
+    two_sample_p,
 )
 from harness.statistics.families import adjust, benjamini_hochberg, holm
 from harness.statistics.items import (
@@ -64,6 +74,7 @@ from harness.statistics.signs import MAX_WILCOXON, Alternative, SignTest, Wilcox
 from harness.statistics.sums import ItemSums, accuracy_sums, correlation_sums, f1_sums, mean_sums
 
 __all__ = [
+    "DRIFT_DRAWS",
     "MAX_SIGN_FLIP",
     "MAX_WILCOXON",
     "MIN_BCA",
@@ -71,6 +82,8 @@ __all__ = [
     "SEEDS_DOMINATE",
     "AgainstPrinted",
     "Alternative",
+    "Drift",
+    "DriftMethod",
     "Friedman",
     "IntervalMethod",
     "ItemSums",
@@ -100,6 +113,9 @@ __all__ = [
     "bca_interval",
     "benjamini_hochberg",
     "correlation_sums",
+    "detectable_drift",
+    "drift",
+    "drift_margin",
     "f1_sums",
     "friedman",
     "hedges_d",
@@ -119,6 +135,7 @@ __all__ = [
     "tost",
     "two_level_bootstrap",
     "two_level_bootstraps",
+    "two_sample_p",
     "wilcoxon",
     "williams_t",
     "williams_t_from_correlations",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from harness.workflow.gating import judge_suite, make_suite_baseline
 from harness.workflow.planning import Folders, Planned, plan_suite
 from harness.workflow.reporting import ReportOptions, make_report
 from harness.workflow.running import Engine, RunOptions, dry_run, make_jobs, run_suite
@@ -16,8 +17,10 @@ __all__ = [
     "StatusRows",
     "dry_run",
     "expected_seconds",
+    "judge_suite",
     "make_jobs",
     "make_report",
+    "make_suite_baseline",
     "outdated",
     "plan_suite",
     "row_label",

@@ -1,0 +1,135 @@
+"""What a gate can and cannot see: a gate's silence is worth only what it could have seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.errors import InputError
+from harness.gate.baseline import Baseline
+from harness.gate.judge import floor_of
+from harness.gate.numbers import cell_order
+from harness.spec import GateOptions
+from harness.statistics import detectable_drift
+
+__all__ = ["Sight", "pairing", "seeds_for", "sights"]
+
+_MOST_SEEDS = 200
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What the gate sees of one metric of one cell.
+
+    Attributes
+    ----------
+    cell, metric : str
+    mean, sd : float
+        Of the baseline; accuracies and F1 as fractions.
+    floor : float
+        Losses up to this do not matter.
+    shift : float
+        The loss that turns red with the wished power, in the metric's unit.
+    seeds : int or None
+        Seeds on both sides, not shared, with which a loss of the wished margin turns red with that power; None where no
+        margin was wished, or where not even 200 suffice.
+    """
+
+    cell: str
+    metric: str
+    mean: float
+    sd: float
+    floor: float
+    shift: float
+    seeds: int | None = None
+
+
+def pairing(baseline: Baseline, seeds: Iterable[int]) -> tuple[int, int, bool]:
+    """Return how many reference and new runs would meet, and whether in pairs, by the rule of `judge`."""
+    known, asked = set(baseline.seeds), set(seeds)
+    shared = len(known & asked)
+    if shared >= 2 and shared == min(len(known), len(asked)):
+        return shared, shared, True
+    return len(known), len(asked), False
+
+
+def sights(
+    baseline: Baseline,
+    options: GateOptions,
+    seeds: Iterable[int],
+    *,
+    power: float = 0.8,
+    margin: float | None = None,
+) -> Iterator[Sight]:
+    """Yield what the gate sees of every metric of a baseline, at the level that is left when all count in one family.
+
+    Parameters
+    ----------
+    baseline : Baseline
+    options : GateOptions
+    seeds : iterable of int
+        Of the new runs.
+    power : float
+        Chance of finding it.
+    margin : float, optional
+        A loss that should be found, in the metric's unit; for it the seeds are worked out.
+
+    Raises
+    ------
+    InputError
+        If a power or margin makes no sense, or nothing is left to compare.
+    """
+    if not options.alpha < power < 1:
+        raise InputError(f"the power must lie between alpha ({options.alpha:g}) and 1, not {power:g}", where="--power")
+    if margin is not None and not (np.isfinite(margin) and margin > 0):
+        raise InputError(f"the margin must be more than 0, not {margin:g}", where="--margin")
+    chosen = [
+        (name, metric, cell)
+        for name, cell in sorted(baseline.cells.items(), key=lambda item: cell_order(item[0]))
+        for metric in cell.metrics
+        if options.metrics is None or metric in options.metrics
+    ]
+    if not chosen:
+        raise InputError("the baseline has none of the metrics in gate.metrics", where=baseline.suite)
+    n, m, paired = pairing(baseline, seeds)
+    level = options.alpha / len(chosen)
+    shifts: dict[float, float] = {}
+    needed: dict[float, int | None] = {}
+    for name, metric, cell in chosen:
+        known = cell.metrics[metric]
+        place = "/".join(name.split("/")[:2])
+        floor = floor_of(metric, options, baseline.data[place].test)
+        mean = np.nan if known.mean is None else known.mean
+        sd = np.nan if known.sd is None else known.sd
+        if not sd > 0:  # a spread that was never seen: the floor alone judges
+            yield Sight(name, metric, mean, sd, floor, floor if sd == 0 else np.nan)
+            continue
+        # To two digits, so that rows with about the same noise share a simulation.
+        relative = float(f"{floor / sd:.2g}")
+        if relative not in shifts:
+            shifts[relative] = detectable_drift(n, m, level, paired=paired, floor=relative, power=power)
+        found = None
+        if margin is not None:
+            wished = float(f"{margin / sd:.2g}")
+            if wished not in needed:
+                needed[wished] = seeds_for(wished, level, power=power)
+            found = needed[wished] if margin > floor else None
+        yield Sight(name, metric, mean, sd, floor, max(shifts[relative] * sd, floor), found)
+
+
+def seeds_for(shift: float, level: float, *, power: float = 0.8) -> int | None:
+    """Return the seeds on both sides, not shared, that find a loss of `shift` standard deviations; None above 200."""
+    few, many = 1, 2
+    while detectable_drift(many, many, level, paired=False, power=power) > shift:
+        few, many = many, many * 2
+        if few >= _MOST_SEEDS:
+            return None
+    while many - few > 1:
+        middle = (few + many) // 2
+        if detectable_drift(middle, middle, level, paired=False, power=power) > shift:
+            few = middle
+        else:
+            many = middle
+    return many
