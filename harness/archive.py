@@ -14,11 +14,11 @@ import json
 import re
 import tarfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 import yaml
 
@@ -27,18 +27,20 @@ from harness.disk import need_space, replace_file
 from harness.errors import HarnessError, InputError, StoreError
 from harness.plan import Plan
 from harness.spec import EncoderChoice, Suite
-from harness.store import Record, RunStore, store_error
-from harness.store.record import read_failure, read_record
+from harness.store import LOG_FILE, Record, RunStore, store_error
+from harness.store.disk import writing
+from harness.store.record import FAILURE_FILE, RECORD_FILE, read_failure, read_record
 
 __all__ = ["Exported", "Imported", "export_runs", "import_runs"]
 
 _SCHEMA = 1
 _MANIFEST = "manifest.json"
-_LARGEST_MANIFEST = 256 * 2**20
+_LARGEST_MANIFEST = 64 * 2**20
 _BLOCK = 2**20
 _PER_FILE = 4096
 """Bytes of tar headers that a file may bring with it."""
 _NAME = re.compile(r"runs/(?P<folder>[^/\0]+/[^/\0]+/[^/\0]+)/(?P<file>[A-Za-z0-9_][A-Za-z0-9._-]*)")
+_WRITTEN = frozenset({"predictions.parquet", "features.safetensors", "history.jsonl", "provenance.json"})
 _HINT = "ask for the archive again: nothing of it was put into the runs folder"
 
 
@@ -77,7 +79,7 @@ def export_runs(plan: Plan, store: RunStore, out: Path) -> Exported:
     StoreError
         If a record is damaged, or the archive cannot be written; an older archive of that name then stays.
     """
-    folders: list[Path] = []
+    packed: list[Path] = []
     environments: dict[str, Any] = {}
     counts = {"done": 0, "failed": 0, "missing": 0}
     for run in plan.runs:
@@ -87,12 +89,14 @@ def export_runs(plan: Plan, store: RunStore, out: Path) -> Exported:
         if record is not None:
             made = record.provenance()
             environments[str(made.get("environment_key"))] = made.get("environment")
-            folders.append(record.folder)
+            for name in record.data.get("files", {}):
+                record.verify(name)
+            packed += _named(record.folder, [RECORD_FILE, LOG_FILE, *record.data.get("files", {})])
         elif (failure := store.failure(run)) is not None:
-            folders.append(failure.folder)
+            packed += _named(failure.folder, [FAILURE_FILE, LOG_FILE])
     if not counts["done"]:
         raise InputError("the suite has no record to export", where=f"suite '{plan.suite.name}'", hint="run it first")
-    files = {f"runs/{path.relative_to(store.root).as_posix()}": path for path in _files(folders)}
+    files = {f"runs/{path.relative_to(store.root).as_posix()}": path for path in packed}
     listed: list[dict[str, Any]] = [
         {"path": name, "size": path.stat().st_size, "sha256": _hash(path)} for name, path in sorted(files.items())
     ]
@@ -116,9 +120,9 @@ def export_runs(plan: Plan, store: RunStore, out: Path) -> Exported:
     return Exported(counts["done"], counts["failed"], counts["missing"], out.stat().st_size)
 
 
-def _files(folders: list[Path]) -> Iterator[Path]:
-    for folder in folders:
-        yield from (path for path in folder.iterdir() if path.is_file())
+def _named(folder: Path, names: Iterable[str]) -> list[Path]:
+    """Return what a run has written: whatever else lies in its folder is somebody's litter."""
+    return [folder / name for name in names if (folder / name).is_file()]
 
 
 def _hash(path: Path) -> str:
@@ -195,11 +199,12 @@ def import_runs(path: Path, store: RunStore) -> Imported:
     try:
         with _reading(path), path.open("rb") as file:
             manifest = _unpack(file, store, drafts)
+            suite, text = _suite_in(manifest)
         found = Imported()
         checked = [_check(folder, draft, store) for folder, draft in sorted(drafts.items())]
-        for folder, draft, record in checked:
-            _adopt(folder, draft, record, store, found)
-        found.suite = _keep_suite(manifest, store)
+        for _, draft, record in checked:
+            _adopt(draft, record, store, found)
+        found.suite = _keep_suite(suite, text, store)
         found.sources = frozenset(record.spec.sources for _, _, record in checked if record is not None)
     finally:
         for draft in drafts.values():
@@ -225,7 +230,7 @@ def _refuse(why: str) -> InputError:
 def _unpack(file: IO[bytes], store: RunStore, drafts: dict[str, Path]) -> dict[str, Any]:
     """Put the files of each run into a draft, holding every one against the manifest while it is read."""
     bounded = _Bounded(gzip.GzipFile(fileobj=file, mode="rb"), _LARGEST_MANIFEST + _PER_FILE)
-    with tarfile.open(fileobj=bounded, mode="r|") as tar:  # type: ignore[call-overload]
+    with tarfile.open(fileobj=bounded, mode="r|", tarinfo=_ShortHeader) as tar:  # type: ignore[call-overload]
         manifest = _manifest(tar)
         listed = {str(entry["path"]): entry for entry in manifest["files"]}
         total = sum(int(entry["size"]) for entry in listed.values())
@@ -235,16 +240,16 @@ def _unpack(file: IO[bytes], store: RunStore, drafts: dict[str, Path]) -> dict[s
             entry = listed.pop(member.name, None)
             match = _NAME.fullmatch(member.name)
             if entry is None or match is None or not member.isreg() or ".." in member.name.split("/"):
-                raise _refuse(f"it holds '{member.name[:200]}', which has no place in it")
+                raise _refuse(f"it holds {member.name[:200]!a}, which has no place in it")
             if member.size != entry["size"]:
-                raise _refuse(f"'{member.name}' has {member.size} bytes, not {entry['size']}")
+                raise _refuse(f"{member.name!a} has {member.size} bytes, not {entry['size']}")
             if match["folder"] not in drafts:
                 drafts[match["folder"]] = store.fresh()
             content = tar.extractfile(member)
             if content is None or _copy(content, drafts[match["folder"]] / match["file"]) != entry["sha256"]:
-                raise _refuse(f"'{member.name}' was changed")
+                raise _refuse(f"{member.name!a} was changed")
     if listed:
-        raise _refuse(f"it lacks '{min(listed)}'" + (f" and {len(listed) - 1} more" if len(listed) > 1 else ""))
+        raise _refuse(f"it lacks {min(listed)[:200]!a}" + (f" and {len(listed) - 1} more" if len(listed) > 1 else ""))
     return manifest
 
 
@@ -269,11 +274,28 @@ def _manifest(tar: tarfile.TarFile) -> dict[str, Any]:
 
 def _copy(content: IO[bytes], target: Path) -> str:
     digest = hashlib.sha256()
-    with target.open("xb") as file:
+    what = "cannot write what is in the archive"
+    with writing(target, what):
+        file = target.open("xb")
+    with file:
         while block := content.read(_BLOCK):
             digest.update(block)
-            file.write(block)
+            with writing(target, what):
+                file.write(block)
+        with writing(target, what):
+            file.flush()
     return digest.hexdigest()
+
+
+class _ShortHeader(tarfile.TarInfo):
+    """A header that says no more than a name needs: tarfile reads long names and attributes whole into memory."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        found = super().frombuf(buf, encoding, errors)
+        if found.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) and found.size > _PER_FILE:
+            raise _refuse("one of its headers is too long")
+        return found
 
 
 class _Bounded:
@@ -299,17 +321,30 @@ def _check(folder: str, draft: Path, store: RunStore) -> tuple[str, Path, Record
         place = store.folder(spec).relative_to(store.root).as_posix()
         if record is not None:
             if record.run_id != spec.run_id:
-                raise _refuse(f"the record in '{folder}' is that of another run")
-            for name in record.data.get("files", {}):
+                raise _refuse(f"the record in {folder!a} is that of another run")
+            for name in _hashed(record, draft):
                 record.verify(name)
     except StoreError as error:
-        raise _refuse(f"'{folder}' is damaged: {error.what}") from error
+        raise _refuse(f"{folder!a} is damaged: {error.what}") from error
     if folder != place + (".failed" if record is None else ""):
-        raise _refuse(f"'{folder}' is not the place of its run, which is '{place}'")
+        raise _refuse(f"{folder!a} is not the place of its run, which is {place!a}")
     return folder, draft, record
 
 
-def _adopt(folder: str, draft: Path, record: Record | None, store: RunStore, found: Imported) -> None:
+def _hashed(record: Record, draft: Path) -> list[str]:
+    """Return the files that a record says hashes of; it must be all that a run writes, and nothing else."""
+    files = record.data.get("files")
+    names = sorted(map(str, files)) if isinstance(files, dict) else []
+    there = {path.name for path in draft.iterdir()} - {RECORD_FILE, LOG_FILE}
+    if lacking := sorted(_WRITTEN - set(names)):
+        raise _refuse(f"the record of {record.run_id!a} has no hash of {lacking[0]}")
+    if there != set(names):
+        odd = sorted(there.symmetric_difference(names))[0]
+        raise _refuse(f"the record of {record.run_id!a} and its files disagree on {odd!a}")
+    return names
+
+
+def _adopt(draft: Path, record: Record | None, store: RunStore, found: Imported) -> None:
     if record is None:
         failure = read_failure(draft)
         if store.status(failure.spec) == "missing":
@@ -324,13 +359,21 @@ def _adopt(folder: str, draft: Path, record: Record | None, store: RunStore, fou
     name = "predictions.parquet"
     same = here.data.get("files", {}).get(name) == record.data.get("files", {}).get(name)
     (found.present if same else found.differing).append(record.spec.label)
-    del folder
 
 
-def _keep_suite(manifest: Mapping[str, Any], store: RunStore) -> Path:
+def _suite_in(manifest: Mapping[str, Any]) -> tuple[Suite, str]:
+    """Return the suite of an archive, and its text."""
+    text = manifest.get("suite")
+    try:
+        if not isinstance(text, str):
+            raise TypeError("there is none")
+        return Suite.model_validate(yaml.safe_load(text)), text
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+        raise _refuse(f"its suite cannot be read: {' '.join(str(error).split())[:200]!a}") from error
+
+
+def _keep_suite(suite: Suite, text: str, store: RunStore) -> Path:
     """Write the suite beside the records, under a name that is its own."""
-    text = str(manifest["suite"])
-    suite = Suite.model_validate(yaml.safe_load(text))
     path = store.suites / f"{suite.name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}.yaml"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -52,13 +52,20 @@ def _runs(
     cache_dir: CacheDir = None,
     how: FormatOption = Format.table,
 ) -> None:
-    """Remove records of a suite that other sources or data have made, and checkpoints without use.
+    """Remove records of a suite that other sources or data have made, and checkpoints of runs that are done.
 
-    What somebody works on is left alone.
+    What somebody works on is left alone, and so is what other suites have made.
     """
     folders = Folders.resolve(data_dir, runs_dir, None, cache_dir)
     planned = workflow.plan_suite(suite, selection(models, variants, seeds, datasets), folders, need_data=False)
-    items = in_runs(planned.plan, planned.store, failures=failures or everything, outdated=True, records=everything)
+    items = in_runs(
+        planned.plan,
+        planned.store,
+        failures=failures or everything,
+        outdated=True,
+        records=everything,
+        knows_data=lambda run: (run.data.dataset, run.data.setting) in planned.files,
+    )
     _clean(items, planned.store.leases.is_held, how, yes=yes, dry_run=dry_run)
 
 

@@ -7,12 +7,14 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.data.cache import is_of_today
+from harness.data.use import unused
 from harness.plan import Plan
+from harness.spec import RunSpec
 from harness.store import RunStore, store_error
 from harness.store.inventory import (
     Lying,
@@ -47,6 +49,8 @@ class Item:
         Days since it was used last, as far as the file system tells.
     run_id : str
         Of a run, whose lease protects it.
+    mapped : bool
+        Whether runs map it while they train, so that a lock beside it protects it.
     """
 
     kind: str
@@ -55,9 +59,18 @@ class Item:
     size: int
     days: float | None = None
     run_id: str = ""
+    mapped: bool = False
 
 
-def in_runs(plan: Plan, store: RunStore, *, failures: bool, outdated: bool, records: bool) -> list[Item]:
+def in_runs(
+    plan: Plan,
+    store: RunStore,
+    *,
+    failures: bool,
+    outdated: bool,
+    records: bool,
+    knows_data: Callable[[RunSpec], bool] = lambda _run: True,
+) -> list[Item]:
     """List what of a suite can go from its runs folder; what somebody works on now is left out.
 
     Parameters
@@ -65,14 +78,16 @@ def in_runs(plan: Plan, store: RunStore, *, failures: bool, outdated: bool, reco
     plan : Plan
     store : RunStore
     failures, outdated, records : bool
-        Failed runs; what other sources, data or hyper-parameters gave; and the records of today. Checkpoints that no
-        open run of the suite will use go with the outdated ones.
+        Failed runs; what other sources or data gave; and the records of today. Checkpoints of runs that are done, and
+        those untouched for a month, go with the outdated ones.
+    knows_data : callable
+        Whether a run's feature file was read, and its hash is no guess.
     """
     found: list[Lying] = []
     if failures:
         found += failures_of(store, plan.runs)
     if outdated:
-        found += relatives_of(store, plan.runs)
+        found += relatives_of(store, plan.runs, knows_data)
         found += checkpoints_without_use(store, plan.runs)
         found += rubbish_of(store)
     if records:
@@ -108,7 +123,7 @@ def cached(cache: Path) -> Iterator[Item]:
     for path in _entries(cache / "features"):
         if path.is_dir():
             kind = "converted features" if is_of_today(path) else "old converted features"
-            yield _item(kind, path)
+            yield replace(_item(kind, path), mapped=True)
     for path in _entries(cache / "synthetic"):
         if path.suffix == ".pkl":
             yield _item("synthetic data", path)
@@ -141,12 +156,16 @@ def remove(
         if item.run_id and is_held(item.run_id):
             left.append(item)
             continue
-        try:
-            _remove(item.path)
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise store_error(error, "cannot remove it", item.path) from error
+        with unused(item.path) if item.mapped else nullcontext(True) as free:
+            if not free:
+                left.append(item)
+                continue
+            try:
+                _remove(item.path)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise store_error(error, "cannot remove it", item.path) from error
         gone.append(item)
     return gone, left
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,6 +37,13 @@ __all__ = ["register"]
 _SAMPLE = "3"
 
 
+class Where(StrEnum):
+    """Where to train."""
+
+    cpu = "cpu"
+    cuda = "cuda"
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     app.command("verify")(_verify)
@@ -51,6 +59,7 @@ def _verify(
         float, typer.Option(min=0.0, help="Largest difference of two predictions that counts as equal.")
     ] = 1e-5,
     workers: Annotated[int | None, typer.Option(help="Runs side by side [cores / threads of a run].")] = None,
+    device: Annotated[Where | None, typer.Option(help="Where to train [as each record was].")] = None,
     data_dir: DataDir = None,
     models: Models = None,
     variants: Variants = None,
@@ -69,7 +78,14 @@ def _verify(
     with RunDisplay(total, workers=workers or 1) as display:
         checks = list(
             verification.verify(
-                planned, folders, count=count, seed=seed, tolerance=tolerance, workers=workers, observer=display
+                planned,
+                folders,
+                count=count,
+                seed=seed,
+                tolerance=tolerance,
+                workers=workers,
+                device=device.value if device else None,
+                observer=display,
             )
         )
     print_rows([_row(check) for check in checks], how, title=f"suite {planned.plan.suite.name}, run again")

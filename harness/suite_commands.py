@@ -131,6 +131,8 @@ def _announce(planned: Planned, statuses: Counter[Status], options: RunOptions) 
         soft_wrap=True,
     )
     _mention_outdated(planned)
+    if options.engine != "local" and (options.device or plan.suite.device) == "auto":
+        err.print("device auto: what this machine has decides; --device cuda asks for a GPU where the runs are made")
     if any(source.dataset.synthetic for source in plan.sources):
         err.print("its data are synthetic: the numbers say nothing about real data", soft_wrap=True)
     for reason in dict.fromkeys(cell.skipped for cell in plan.cells if cell.skipped):

@@ -6,6 +6,7 @@ import math
 import random
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -13,6 +14,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import pandas as pd
 
+from harness.data.use import using
 from harness.errors import InputError, StoreError
 from harness.executors import LocalExecutor, Observer, ignore
 from harness.spec import RunSpec
@@ -81,7 +83,7 @@ def verify(
     seed: int = 0,
     tolerance: float = 1e-5,
     workers: int | None = None,
-    device: str = "cpu",
+    device: str | None = None,
     observer: Observer = ignore,
 ) -> Iterator[Check]:
     """Run a sample of a suite's records again in a store of their own, and compare; the records are not touched.
@@ -98,8 +100,10 @@ def verify(
         Of the draw.
     tolerance : float
         Largest absolute difference of two predictions that counts as equal.
-    workers, device, observer
+    workers, observer
         As in `harness.workflow.run_suite`.
+    device : str, optional
+        Where to train; the default is the kind of device that each record was made on.
 
     Raises
     ------
@@ -120,15 +124,25 @@ def verify(
         store.prepare()
         # Never from a checkpoint, neither of the first run nor of this one.
         options = RunOptions(checkpoint_seconds=None)
-        jobs = make_jobs(planned, folders, chosen, device=device, options=options)
+        jobs = make_jobs(planned, folders, chosen, options=options)
+        jobs = [replace(job, device=device or _device_of(job.spec, planned.store)) for job in jobs]
         executor = LocalExecutor(
             workers=workers, resources=lambda run: planned.plan.suite.resources_of(run.model), engine="verify"
         )
-        outcome = executor.run([replace(job, runs_dir=store.root) for job in jobs], store, observer=observer)
+        with using(job.features for job in jobs):
+            outcome = executor.run([replace(job, runs_dir=store.root) for job in jobs], store, observer=observer)
         if outcome.interrupted:
             raise KeyboardInterrupt
         for run in chosen:
             yield _checked(run, planned.store, store, tolerance)
+
+
+def _device_of(run: RunSpec, store: RunStore) -> str:
+    """Return the kind of device that a record was made on: ``cpu`` or ``cuda``."""
+    with suppress(StoreError):
+        if (record := store.record(run)) is not None:
+            return "cpu" if record.provenance().get("environment", {}).get("device", "cpu") == "cpu" else "cuda"
+    return "cpu"
 
 
 def _checked(run: RunSpec, first: RunStore, second: RunStore, tolerance: float) -> Check:

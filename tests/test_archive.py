@@ -260,9 +260,7 @@ def test_other_files_are_told_from_archives(tmp_path: Path) -> None:
         import_runs(repack(tmp_path / "b.tar.gz", [("a", b"b")]), RunStore(tmp_path / "to"))
 
 
-def test_a_bomb_is_cut_off_where_the_manifest_ends(
-    tmp_path: Path, packed: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_header_as_large_as_a_file_is_not_read(tmp_path: Path, packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = members(packed)
     monkeypatch.setattr(archive, "_LARGEST_MANIFEST", len(found[0][1]) + 1024)
 
@@ -271,9 +269,100 @@ def test_a_bomb_is_cut_off_where_the_manifest_ends(
             info.pax_headers = {"comment": "x" * 8_000_000}
 
     store = RunStore(tmp_path / "to")
-    with pytest.raises(InputError, match="it is larger"):
+    with pytest.raises(InputError, match="one of its headers is too long"):
         import_runs(repack(packed, found, header), store)
     assert nothing_in(store)
+
+
+def rewritten(found: Members, change: Callable[[dict[str, Any]], None]) -> Members:
+    """Change the first record.json, and let the manifest agree with it."""
+    name, content = next((n, c) for n, c in found if n.endswith("/record.json"))
+    record = json.loads(content)
+    change(record)
+    return replaced(found, name, json.dumps(record).encode())
+
+
+def replaced(found: Members, name: str, content: bytes | None) -> Members:
+    """Put another file in the place of one, or none, and let the manifest agree with it."""
+    rest = [
+        (n, content if n == name and content is not None else c) for n, c in found if n != name or content is not None
+    ]
+
+    def agree(manifest: dict[str, Any]) -> None:
+        manifest["files"] = [
+            {"path": n, "size": len(c), "sha256": hashlib.sha256(c).hexdigest()}
+            for n, c in rest
+            if n != "manifest.json"
+        ]
+
+    return with_manifest(rest, agree)
+
+
+@pytest.mark.parametrize("name", ["/dev/zero", "/etc/passwd", "../../x"])
+def test_a_record_that_names_files_elsewhere_is_refused_and_they_are_not_read(
+    tmp_path: Path, packed: Path, name: str
+) -> None:
+    found = rewritten(members(packed), lambda record: record["files"].update({name: "0" * 64}))
+    store = RunStore(tmp_path / "to")
+    with pytest.raises(InputError, match="disagree on"):
+        import_runs(repack(packed, found), store)
+    assert nothing_in(store)
+
+
+def test_a_record_without_its_predictions_is_refused(tmp_path: Path, packed: Path) -> None:
+    store = RunStore(tmp_path / "to")
+    found = members(packed)
+    for change in (lambda record: record.pop("files"), lambda record: record["files"].pop("predictions.parquet")):
+        with pytest.raises(InputError, match="no hash of"):
+            import_runs(repack(packed, rewritten(found, change)), store)
+    name = next(n for n, _ in found if n.endswith("/predictions.parquet"))
+    with pytest.raises(InputError, match=r"disagree on 'predictions\.parquet'"):
+        import_runs(repack(packed, replaced(found, name, None)), store)
+    assert nothing_in(store)
+
+
+@pytest.mark.parametrize("suite", [None, "name: [", "name: x\nmodels: 7\n", 7])
+def test_an_archive_without_a_sound_suite_is_refused_before_anything_is_stored(
+    tmp_path: Path, packed: Path, suite: object
+) -> None:
+    store = RunStore(tmp_path / "to")
+    with pytest.raises(InputError, match="its suite cannot be read"):
+        import_runs(repack(packed, with_manifest(members(packed), lambda m: m.update(suite=suite))), store)
+    assert nothing_in(store)
+
+
+def test_a_damaged_record_is_not_exported_and_litter_is_left_out(tmp_path: Path) -> None:
+    made, store = filled(tmp_path / "from")
+    (store.folder(made.runs[0]) / ".DS_Store").write_bytes(b"litter")
+    (store.folder(made.runs[0]) / "my notes.txt").write_bytes(b"litter")
+    export_runs(made, store, tmp_path / "a.tar.gz")
+    assert len(import_runs(tmp_path / "a.tar.gz", RunStore(tmp_path / "to")).new) == 6
+    file = store.folder(made.runs[1]) / "predictions.parquet"
+    file.write_bytes(file.read_bytes()[:-1] + b"?")
+    with pytest.raises(StoreError, match="changed after the run"):
+        export_runs(made, store, tmp_path / "b.tar.gz")
+    assert not (tmp_path / "b.tar.gz").exists()
+
+
+def test_a_full_disk_is_no_fault_of_the_archive(tmp_path: Path, packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Path.open
+
+    def full(path: Path, mode: str = "r", *more: Any, **options: Any) -> Any:
+        if mode == "xb":
+            raise OSError(122, "Disk quota exceeded")
+        return real(path, mode, *more, **options)
+
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(StoreError, match="Disk quota exceeded"):
+        import_runs(packed, RunStore(tmp_path / "to"))
+
+
+def test_names_in_an_archive_reach_no_terminal_as_they_are(tmp_path: Path, packed: Path) -> None:
+    found = [*members(packed), ("runs/\x1b[2J\ndo: curl evil", b"")]
+    with pytest.raises(InputError) as caught:
+        import_runs(repack(packed, found), RunStore(tmp_path / "to"))
+    assert "\x1b" not in str(caught.value)
+    assert "curl evil" not in str(caught.value).splitlines()
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +13,7 @@ from harness.data.cache import cache_folder
 from harness.errors import StoreError
 from harness.housekeeping import in_cache, in_runs, remove
 from harness.plan import Plan
+from harness.spec import RunSpec
 from harness.store import RunStore
 from tests.helpers import fake_record
 from tests.reports import fakes
@@ -28,14 +31,42 @@ def made(tmp_path: Path) -> tuple[Plan, RunStore]:
         fake_record(store, run)
     fail(store, plan.runs[2])
     fail(store, older[3])
-    for run_id in (plan.runs[3].run_id, older[3].run_id):
+    for run_id in (plan.runs[3].run_id, older[3].run_id, plan.runs[0].run_id):
         store.checkpoints.write(run_id, lambda file: file.write(b"state"))
     return plan, store
 
 
+def older_run(plan: Plan) -> RunSpec:
+    return plan.runs[3].model_copy(update={"sources": "older"})
+
+
+def test_what_other_suites_have_made_is_theirs(made: tuple[Plan, RunStore]) -> None:
+    plan, store = made
+    before = kinds(plan, store, outdated=True)
+    longer = plan.runs[0].model_copy(update={"max_epochs": 77})
+    fake_record(store, longer)
+    fail(store, longer.model_copy(update={"hyper": {**longer.hyper, "batch_size": 7}}))
+    store.checkpoints.write("f" * 16, lambda file: file.write(b"of another suite"))
+    assert kinds(plan, store, outdated=True) == before
+    then = time.time() - 31 * 24 * 3600
+    os.utime(store.checkpoints.path("f" * 16), (then, then))
+    assert kinds(plan, store, outdated=True) == sorted([*before, "checkpoint"])
+
+
+def test_a_guess_about_the_data_makes_no_record_outdated(made: tuple[Plan, RunStore]) -> None:
+    plan, store = made
+    before = kinds(plan, store, outdated=True)
+    run = plan.runs[0]
+    fake_record(store, run.model_copy(update={"data": run.data.model_copy(update={"sha256": "9" * 64})}))
+    assert kinds(plan, store, outdated=True) == [*before, "outdated record"]
+    guessed = in_runs(plan, store, failures=False, outdated=True, records=False, knows_data=lambda _: False)
+    assert sorted(item.kind for item in guessed) == before
+
+
 def kinds(plan: Plan, store: RunStore, **asked: bool) -> list[str]:
-    given = {"failures": False, "outdated": False, "records": False} | asked
-    return sorted(item.kind for item in in_runs(plan, store, **given))
+    failures, outdated, records = (asked.get(name, False) for name in ("failures", "outdated", "records"))
+    found = in_runs(plan, store, failures=failures, outdated=outdated, records=records)
+    return sorted(item.kind for item in found)
 
 
 def test_what_is_listed_is_what_was_asked_for(made: tuple[Plan, RunStore]) -> None:
@@ -54,7 +85,7 @@ def test_removing_outdated_records_leaves_those_of_today(made: tuple[Plan, RunSt
     assert (gone, left) == (items, [])
     assert kinds(plan, store, outdated=True) == []
     assert [store.status(run) for run in plan.runs] == ["done", "done", "failed", "missing"]
-    assert [run_id for run_id, _, _ in store.checkpoints.all()] == [plan.runs[3].run_id]
+    assert {run_id for run_id, _, _ in store.checkpoints.all()} == {plan.runs[3].run_id, older_run(plan).run_id}
     assert not list(store.root.rglob("*.removed"))
 
 
@@ -143,8 +174,22 @@ def test_the_cache_by_kind_and_age(cache: Path, listing: Callable[[Path], list[o
 
 def test_an_emptied_cache_holds_locks_alone(cache: Path) -> None:
     remove(in_cache(cache))
-    assert [path.suffix for path in cache.rglob("*") if path.is_file()] == [".lock"]
+    assert {path.suffix for path in cache.rglob("*") if path.is_file()} == {".lock", ".use"}
     assert in_cache(cache) == []
+
+
+def test_arrays_that_a_run_maps_stay(cache: Path) -> None:
+    """Another process than this one uses them: locks of one process would not keep it out itself."""
+    (item,) = [item for item in in_cache(cache) if item.kind == "converted features"]
+    script = "import sys; from pathlib import Path; from harness.data.use import hold; hold(Path(sys.argv[1])); print()"
+    command = [sys.executable, "-uc", f"{script}; input()", str(item.path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        assert remove([item]) == ([], [item])
+        assert item.path.is_dir()
+        process.kill()
+    assert remove([item]) == ([item], [])
 
 
 def test_no_cache_is_an_empty_one(tmp_path: Path) -> None:

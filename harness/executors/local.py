@@ -12,13 +12,12 @@ import os
 import platform
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkServerProcess
-from pathlib import Path
+from multiprocessing.connection import wait
 from typing import Any
 
 import psutil
@@ -37,13 +36,13 @@ from harness.executors.base import (
     workers_for,
 )
 from harness.executors.bell import signals_as_bytes
-from harness.executors.memory import available_memory, total_memory
+from harness.executors.launch import launch
+from harness.executors.memory import available_memory, kernel_kills, total_memory
 from harness.executors.messages import Inbox, NoMessageError
 from harness.executors.placement import Need, Placement
-from harness.executors.server import TRIES, ServerDiedError, deaths_at_the_start, start_process, start_server
+from harness.executors.server import start_server
 from harness.executors.slots import Limits, Slot, Verdict, crash, kill, kill_group
 from harness.executors.waiting import Waiting
-from harness.executors.worker import work
 from harness.spec import Resources, RunSpec
 from harness.store import LOG_FILE, RunStore
 from harness.training.job import Job
@@ -59,7 +58,9 @@ _SERVER_LOST = 255
 _STOPPED = (-signal.SIGTERM, -signal.SIGKILL, _SERVER_LOST)
 _SIGNAL_SECONDS = 1.0
 _GIB = 2**30
-_DEVICE_VARIABLES = ("CUDA_VISIBLE_DEVICES",)
+_MOST_SHARE = 0.5
+"""Of the machine's memory: a run that holds less, alone, is not what fills it."""
+_REST_SECONDS, _MOST_RESTS = 20.0, 5
 _LAST_SHARE = 0.02
 """Share of the main memory that is left when runs are stopped, before the kernel stops something else."""
 
@@ -147,6 +148,8 @@ class _Session:
         self.waiting = Waiting(self.store, self.outcome, self.observer)
         self.placement = Placement(self.options.devices or ("any",), total_memory() / _GIB)
         self.neighbours: dict[str, int] = {}
+        self.rests: Counter[str] = Counter()
+        self.rest_until = 0.0
         self.looked = time.monotonic()
         self.bell = -1
 
@@ -164,6 +167,9 @@ class _Session:
                 if slot not in self.slots.values():
                     continue
                 if slot.process.sentinel in ready or self._has_published(slot):
+                    self._settle(slot)
+                elif slot.lingers:
+                    kill(slot.process)
                     self._settle(slot)
                 elif (verdict := slot.over_time()) is not None:
                     self._end(slot, verdict)
@@ -188,7 +194,7 @@ class _Session:
 
     def _fill(self) -> bool:
         """Start jobs until the slots or what waits run out, and tell whether there is anything to wait for."""
-        while len(self.slots) < self.workers:
+        while len(self.slots) < self.workers and time.monotonic() >= self.rest_until:
             worker = next(number for number in range(self.workers) if number not in self.slots)
             claimed = self.waiting.claimed(
                 lambda job: self.placement.where(self._need(job)), functools.partial(self._about, worker)
@@ -222,7 +228,7 @@ class _Session:
             job = replace(job, device=device)
         needs = self._resources(job.spec)
         try:
-            draft, process, connection = self._launch(worker, job)
+            draft, process, connection = launch(self.store, job, self.options.target, tuple(self.options.preload))
         except BaseException:
             self.store.leases.release(job.spec.run_id)
             raise
@@ -231,20 +237,6 @@ class _Session:
         self.slots[worker] = Slot(worker, job, draft, process, Inbox(connection), limits)
         self.store.leases.say(job.spec.run_id, log=str(draft / LOG_FILE))
         self._tell(Started(job.spec, worker, device=job.device))
-
-    def _launch(self, worker: int, job: Job) -> tuple[Path, ForkServerProcess, Connection]:
-        """Start a process with a draft of its own: one that a dying server has started unseen may still write."""
-        for _ in range(TRIES):
-            draft = self.store.begin(job.spec)
-            job = replace(job, draft=draft)
-            try:
-                return draft, *start_process(work, self.options.target, job, _visible(), name=f"harness-{worker}")
-            except ServerDiedError:
-                self.store.discard(draft)
-            except BaseException:
-                self.store.discard(draft)
-                raise
-        raise deaths_at_the_start(tuple(self.options.preload))
 
     def _sources(self) -> Iterator[Any]:
         for slot in self.slots.values():
@@ -256,6 +248,7 @@ class _Session:
         now = time.monotonic()
         deadlines = [slot.deadline - now for slot in self.slots.values() if slot.deadline is not None]
         looks = [self.looked + _LOOK_SECONDS - now] if self.slots else []
+        looks += [self.rest_until - now] if self.rest_until > now else []
         # poll counts milliseconds in a C int: a limit of weeks would not fit.
         return max(0.0, min(*deadlines, *looks, self.waiting.patience, _LONGEST_WAIT))
 
@@ -274,7 +267,11 @@ class _Session:
             reason = (
                 f"stopped because the machine's memory ran out: it held {held / _GIB:.2f} GiB, the most of all runs"
             )
-            self._end(self.slots[largest], ("memory", reason, ""))
+            self._end(
+                self.slots[largest],
+                ("memory", reason, ""),
+                others=True if held < _MOST_SHARE * total_memory() else None,
+            )
 
     def _listen(self, slot: Slot) -> None:
         """Read every message that is there, and end a run that writes something else."""
@@ -285,21 +282,24 @@ class _Session:
                     self.store.leases.say(slot.job.spec.run_id, progress=content)
                     self._tell(Progress(slot.job.spec, slot.worker, slot.seconds, content))
                 elif kind == "failed":
-                    slot.verdict = tuple(content)
+                    slot.verdict, slot.said_at = tuple(content), time.monotonic()
                 elif kind == "store":
                     slot.broken_store = StoreError(content[0], where=content[1], hint=content[2])
                 else:
-                    slot.returned = True
+                    slot.returned, slot.said_at = True, time.monotonic()
                     slot.verdict = ("error", "the run returned without publishing a record", "")
         except NoMessageError:
             self._end(slot, ("crash", "ended because what it wrote into its pipe is no message", ""))
 
-    def _end(self, slot: Slot, verdict: Verdict) -> None:
+    def _end(self, slot: Slot, verdict: Verdict, *, others: bool | None = False) -> None:
         kill(slot.process)
-        self._settle(slot, verdict)
+        self._settle(slot, verdict, others=others)
 
-    def _settle(self, slot: Slot, verdict: Verdict | None = None) -> None:
-        """Close a run whose process has ended, or has nothing left to do, and tell its outcome from the store."""
+    def _settle(self, slot: Slot, verdict: Verdict | None = None, *, others: bool | None = None) -> None:
+        """Close a run whose process has ended, or has nothing left to do, and tell its outcome from the store.
+
+        `others` says of a lack of memory that other programs are behind it; False that the run itself is.
+        """
         exit_code = None
         if verdict is None and self._has_published(slot):
             self._leave(slot)
@@ -320,8 +320,10 @@ class _Session:
                 # Somebody signals all processes of this job or container, and the run has died of it first.
                 self.store.discard(slot.draft)
                 raise KeyboardInterrupt
-            ended = ended or crash(exit_code, slot.draft / LOG_FILE)
-            if ended[0] == "memory" and neighbours:
+            killed = kernel_kills() > slot.kernel_kills
+            ended = ended or crash(exit_code, slot.draft / LOG_FILE, out_of_memory=killed)
+            shared = neighbours > 0 and others is not False
+            if ended[0] == "memory" and (shared or (others and self.rests[spec.run_id] < _MOST_RESTS)):
                 self._put_back(slot, neighbours, ended[1])
             else:
                 self._fail(slot, ended)
@@ -329,11 +331,17 @@ class _Session:
             self.store.leases.release(spec.run_id)
 
     def _put_back(self, slot: Slot, neighbours: int, reason: str) -> None:
-        """Let a run that ran out of memory beside others wait for a place with half as many."""
-        self.neighbours[slot.job.spec.run_id] = neighbours // 2
+        """Let a run that ran out of memory beside others wait for a place with half as many, or for better times."""
+        run_id = slot.job.spec.run_id
         self.store.discard(slot.draft)
         self.waiting.put_back(slot.job)
-        reason += f"; tried again beside {neighbours // 2} other run(s) at most"
+        if neighbours:
+            self.neighbours[run_id] = neighbours // 2
+            reason += f"; tried again beside {neighbours // 2} other run(s) at most"
+        else:
+            self.rests[run_id] += 1
+            self.rest_until = time.monotonic() + _REST_SECONDS * self.rests[run_id]
+            reason += "; other programs hold the most of it, tried again after a while"
         self._tell(PutBack(slot.job.spec, slot.worker, slot.seconds, reason))
 
     def _fail(self, slot: Slot, verdict: Verdict) -> None:
@@ -375,8 +383,3 @@ class _Session:
 
     def _tell(self, event: Event) -> None:
         self.observer(event)
-
-
-def _visible() -> dict[str, str]:
-    """Return what the fork server may have seen another value of when it was started, as inside a Ray worker."""
-    return {name: os.environ[name] for name in _DEVICE_VARIABLES if name in os.environ}

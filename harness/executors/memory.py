@@ -8,7 +8,7 @@ import psutil
 
 from harness.executors.cores import control_groups
 
-__all__ = ["available_memory", "private_memory", "total_memory"]
+__all__ = ["available_memory", "kernel_kills", "private_memory", "total_memory"]
 
 _LIMITS = ("memory.max", "memory.limit_in_bytes")
 _USED = ("memory.current", "memory.usage_in_bytes")
@@ -34,6 +34,18 @@ def available_memory(system: Path = Path("/")) -> int:
         if limit is not None and used is not None:
             left.append(limit - used + _file_cache(folder))
     return max(0, min(left))
+
+
+def kernel_kills(system: Path = Path("/")) -> int:
+    """Return how many processes the kernel has killed since its start because memory ran out; 0 where it does not say.
+
+    That of a control group counts as well. Another machine's guest or container may be behind it.
+    """
+    try:
+        lines = (system / "proc/vmstat").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
 
 
 def private_memory(pid: int) -> int:

@@ -14,7 +14,7 @@ from typing import TypeAlias
 import psutil
 
 from harness.errors import StoreError
-from harness.executors.memory import private_memory
+from harness.executors.memory import kernel_kills, private_memory
 from harness.executors.messages import Inbox
 from harness.store import FailureKind
 from harness.training.job import Job
@@ -27,6 +27,7 @@ Verdict: TypeAlias = tuple[FailureKind, str, str]
 _LOG_LINES = 30
 _LOG_BYTES = 2**16
 _GIB = 2**30
+_FAREWELL_SECONDS = 5.0
 _SIGN_OF_LIFE = 0.05
 """Seconds of CPU time that a process which waits does not use between two looks."""
 
@@ -62,6 +63,8 @@ class Slot:
     limits: Limits
     started: float = field(default_factory=time.monotonic)
     returned: bool = False
+    said_at: float | None = None
+    kernel_kills: int = field(default_factory=kernel_kills)
     verdict: Verdict | None = None
     broken_store: StoreError | None = None
     alive_at: float = 0.0
@@ -89,6 +92,11 @@ class Slot:
         if self.deadline is None or time.monotonic() < self.deadline:
             return None
         return ("timeout", f"stopped at the time limit of {self.limits.time:g} s", "")
+
+    @property
+    def lingers(self) -> bool:
+        """Tell whether it has said how it ended some time ago, and its process does not go."""
+        return self.said_at is not None and time.monotonic() - self.said_at > _FAREWELL_SECONDS
 
     def over_limits(self) -> Verdict | None:
         """Return the verdict on a run that takes too much memory or shows no sign of life."""
@@ -136,8 +144,13 @@ def kill_group(group: int) -> None:
         os.killpg(group, signal.SIGKILL)
 
 
-def crash(exit_code: int | None, log: Path) -> Verdict:
-    """Return the verdict on a process that ended without a word."""
+def crash(exit_code: int | None, log: Path, *, out_of_memory: bool = False) -> Verdict:
+    """Return the verdict on a process that ended without a word.
+
+    `out_of_memory` says that the kernel has killed processes for that reason while it ran.
+    """
+    if exit_code == -signal.SIGKILL and out_of_memory:
+        return ("memory", "the process was killed by the kernel because memory ran out", _end_of(log))
     if exit_code is not None and exit_code < 0:
         try:
             name = signal.Signals(-exit_code).name

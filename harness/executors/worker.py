@@ -24,6 +24,7 @@ from harness.errors import HarnessError, RunError, StoreError
 from harness.executors import preload
 from harness.executors.messages import Kind, send
 from harness.store import LOG_FILE, store_error
+from harness.training.faults import is_out_of_memory
 from harness.training.job import Job
 
 __all__ = ["THREAD_VARIABLES", "Report", "Target", "probe", "work"]
@@ -39,11 +40,6 @@ THREAD_VARIABLES = (
     "VECLIB_MAXIMUM_THREADS",
 )
 _DISK_FULL = ("no space left on device", "disk quota exceeded", "os error 28", "os error 122")
-_NO_MEMORY = (
-    "CUDA out of memory",
-    "DefaultCPUAllocator: can't allocate memory",
-    "DefaultCPUAllocator: not enough memory",
-)
 _DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
@@ -92,7 +88,7 @@ def _verdict(error: BaseException, text: str, job: Job) -> tuple[Kind, tuple[str
         error = store_error(fault, "a run could not write its files", job.draft or job.runs_dir)
     if isinstance(error, StoreError):
         return ("store", (error.what, error.where, error.hint))
-    if _is_memory(error):
+    if is_out_of_memory(error):
         return ("failed", ("memory", f"out of memory on {job.device}: {error}", text))
     if isinstance(error, HarnessError):
         kind = getattr(error, "kind", "diverged") if isinstance(error, RunError) else "error"
@@ -106,13 +102,6 @@ def _is_disk(error: BaseException) -> bool:
     if isinstance(error, OSError) and error.errno in _DISK_ERRNOS:
         return True
     return any(phrase in str(error).lower() for phrase in _DISK_FULL)
-
-
-def _is_memory(error: BaseException) -> bool:
-    """Tell a lack of memory from other faults: Python's, a GPU's, and that of torch's allocator on the CPU."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    return isinstance(error, RuntimeError) and any(phrase in str(error) for phrase in _NO_MEMORY)
 
 
 def _offer_to_the_kernel() -> None:

@@ -31,6 +31,8 @@ __all__ = ["DRIFT_DRAWS", "Drift", "DriftMethod", "detectable_drift", "drift", "
 
 DriftMethod: TypeAlias = Literal["paired t", "pooled t", "Welch t", "prediction limit", "constant", "identical", "none"]
 
+Parts: TypeAlias = tuple[tuple[float, float], ...]
+
 DRIFT_DRAWS = 1_000_000
 """Samples of each kind of skewed noise that a p is held against, fewer of more than 40 runs."""
 _RATIO = 4.0
@@ -56,9 +58,10 @@ class Drift:
         Finite values on both sides, in pairs where two tests were made.
     difference : float
         Mean of the new minus mean of the reference runs.
-    tests : tuple of (float, float)
-        Standard error of the difference and degrees of freedom of the test, or of both where runs share seeds; empty
-        where no spread was seen.
+    tests : tuple of tuples of (float, float)
+        Standard errors of the difference and degrees of freedom. One of the outer tuple's tests has to reject, with its
+        share of the level, in all its parts: pooled and Welch's where the spreads differ much. Empty where no spread
+        was seen.
     p_worse, p_better : float
         One-sided; of two tests twice the smaller p. 0 where `method` is ``constant`` and the difference has that sign,
         NaN where it is ``none``.
@@ -68,7 +71,7 @@ class Drift:
     n_reference: int
     n_new: int
     difference: float
-    tests: tuple[tuple[float, float], ...]
+    tests: tuple[Parts, ...]
     p_worse: float
     p_better: float
 
@@ -98,9 +101,9 @@ def drift(reference: ArrayLike, new: ArrayLike, *, paired: bool) -> Drift:
     if constant := _constant(np.concatenate([old - old.mean(), now - now.mean()]), difference, old, now):
         return constant
     method: DriftMethod = "prediction limit" if m == 1 else "pooled t"
-    error, df, by_welch = (float(part) for part in _two_sample(old, now)[1:])
+    by_welch = bool(_two_sample(old, now)[3])
     p_worse, p_better = (two_sample_p(old, now, better=better) for better in (False, True))
-    return Drift("Welch t" if by_welch else method, n, m, difference, ((error, df),), p_worse, p_better)
+    return Drift("Welch t" if by_welch else method, n, m, difference, (_parts(old, now),), p_worse, p_better)
 
 
 def two_sample_p(reference: ArrayLike, new: ArrayLike, *, better: bool = False) -> float:
@@ -130,7 +133,7 @@ def drift_margin(found: Drift, level: float) -> float:
     share = level / len(found.tests)
     if len(found.tests) == 1:
         share = _normal_level(found.n_reference, found.n_new, share)
-    return min(float(-special.stdtrit(df, share) * error) for error, df in found.tests)
+    return min(max(float(-special.stdtrit(df, share) * error) for error, df in parts) for parts in found.tests)
 
 
 def detectable_drift(n: int, m: int, level: float, *, paired: bool, floor: float = 0.0, power: float = 0.8) -> float:
@@ -253,6 +256,21 @@ def _two_sample(old: FloatArray, now: FloatArray) -> tuple[FloatArray, FloatArra
     )
 
 
+def _parts(old: FloatArray, now: FloatArray) -> Parts:
+    """Return standard error and degrees of freedom of all t tests that have to reject before a loss counts."""
+    n, m = old.size, now.size
+    spread = float(old.var(ddof=1))
+    if m == 1:
+        return ((float(np.sqrt(spread * (1 + 1 / n))), n - 1.0),)
+    other = float(now.var(ddof=1))
+    pooled = float(np.sqrt(((n - 1) * spread + (m - 1) * other) / (n + m - 2) * (1 / n + 1 / m)))
+    parts = [(pooled, n + m - 2.0)]
+    if max(spread, other) > _RATIO * min(spread, other):
+        a, b = spread / n, other / m
+        parts.append((float(np.sqrt(a + b)), (a + b) ** 2 / (a**2 / (n - 1) + b**2 / (m - 1))))
+    return tuple(parts)
+
+
 def _paired(old: FloatArray, now: FloatArray) -> Drift:
     if old.size != now.size:
         raise ValueError(f"paired values must be as many on both sides, got {old.size} and {now.size}")
@@ -266,14 +284,14 @@ def _paired(old: FloatArray, now: FloatArray) -> Drift:
     if constant := _constant(deltas - deltas.mean(), difference, old, now):
         return constant
     error = float(deltas.std(ddof=1) / np.sqrt(n))
-    pooled, both_error, df, by_welch = (float(part) for part in _two_sample(old, now))
+    pooled, _, _, by_welch = (float(part) for part in _two_sample(old, now))
     pairs = [float(special.stdtr(n - 1, sign * difference / error)) for sign in (1, -1)]
     strangers = [pooled, float(_two_sample(-old, -now)[0])]
     worse, better = (min(1.0, 2 * min(p, q)) for p, q in zip(pairs, strangers, strict=True))
     method: DriftMethod = "paired t"
     if min(strangers) < min(pairs):
         method = "Welch t" if by_welch else "pooled t"
-    return Drift(method, n, n, difference, ((error, n - 1.0), (both_error, df)), worse, better)
+    return Drift(method, n, n, difference, (((error, n - 1.0),), _parts(old, now)), worse, better)
 
 
 def _constant(deviations: FloatArray, difference: float, old: FloatArray, now: FloatArray) -> Drift | None:

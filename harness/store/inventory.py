@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from harness.errors import StoreError
 from harness.spec import RunSpec
-from harness.store.record import RECORD_FILE
+from harness.store.record import RECORD_FILE, read_failure, read_record
 from harness.store.runs import RunStore
 
 __all__ = [
@@ -22,6 +25,8 @@ __all__ = [
     "relatives_of",
     "rubbish_of",
 ]
+
+_FORGOTTEN_SECONDS = 30 * 24 * 3600.0
 
 Kind: TypeAlias = Literal["record", "outdated record", "failure", "checkpoint", "rubbish"]
 
@@ -53,8 +58,14 @@ def failures_of(store: RunStore, runs: Iterable[RunSpec]) -> Iterator[Lying]:
             yield Lying("failure", run.run_id, run.label, place, folder_size(place))
 
 
-def relatives_of(store: RunStore, runs: Iterable[RunSpec]) -> Iterator[Lying]:
-    """Yield records and failures of the places of `runs` that other sources, data or hyper-parameters gave."""
+def relatives_of(
+    store: RunStore, runs: Iterable[RunSpec], knows_data: Callable[[RunSpec], bool] = lambda _run: True
+) -> Iterator[Lying]:
+    """Yield records and failures of the places of `runs` that other sources or data gave.
+
+    What other hyper-parameters gave belongs to another suite, which may want it today, and so does what cannot be read.
+    Where `knows_data` is false the run's data are a guess, and other sources alone count.
+    """
     wanted: dict[Path, dict[str, RunSpec]] = {}
     ours: set[Path] = set()
     for run in runs:
@@ -64,17 +75,38 @@ def relatives_of(store: RunStore, runs: Iterable[RunSpec]) -> Iterator[Lying]:
     for parent, kinds in sorted(wanted.items()):
         for path in sorted(parent.iterdir()) if parent.is_dir() else ():
             stem, _, rest = path.name.rpartition("-")
-            if stem in kinds and path not in ours and path.is_dir():
-                run_id = rest.partition(".")[0]
-                yield Lying("outdated record", run_id, kinds[stem].label, path, folder_size(path))
+            if stem not in kinds or path in ours or not path.is_dir():
+                continue
+            run, made = kinds[stem], _spec_in(path)
+            if made is None:
+                continue
+            other_data = knows_data(run) and made.data.sha256 != run.data.sha256
+            if made.sources != run.sources or (other_data and made.data.setting == run.data.setting):
+                yield Lying("outdated record", rest.partition(".")[0], run.label, path, folder_size(path))
+
+
+def _spec_in(folder: Path) -> RunSpec | None:
+    with suppress(StoreError):
+        if (folder / RECORD_FILE).is_file():
+            return read_record(folder).spec
+        return read_failure(folder).spec
+    return None
 
 
 def checkpoints_without_use(store: RunStore, runs: Iterable[RunSpec]) -> Iterator[Lying]:
-    """Yield the checkpoints of runs that are not among `runs`, or have a record."""
-    open_runs = {run.run_id for run in runs if store.status(run) != "done"}
-    for run_id, path, size in store.checkpoints.all():
-        if run_id not in open_runs:
-            yield Lying("checkpoint", run_id, "", path, size)
+    """Yield the checkpoints of those of `runs` that have a record, and those that nobody has touched for a month.
+
+    Whose any other checkpoint is cannot be seen: another suite's, or that of a run that waits in a queue.
+    """
+    done = {run.run_id: run.label for run in runs if store.status(run) == "done"}
+    found = list(store.checkpoints.all())
+    newest = max((path.stat().st_mtime for _, path, _ in found if path.exists()), default=0.0)
+    for run_id, path, size in found:
+        with suppress(OSError):
+            forgotten = max(newest, time.time()) - path.stat().st_mtime > _FORGOTTEN_SECONDS
+            if run_id in done or forgotten:
+                label = done.get(run_id, f"{run_id}, untouched for a month")
+                yield Lying("checkpoint", run_id, label, path, size)
 
 
 def rubbish_of(store: RunStore) -> Iterator[Lying]:

@@ -150,7 +150,7 @@ class Leases:
             now = self.folder.stat().st_mtime
             for path in self.folder.iterdir():
                 if path.name.startswith("."):
-                    if is_stale(path.with_name(path.name[1:]), now):
+                    if is_stale(path, now):
                         path.unlink(missing_ok=True)
                 elif (lease := self._read(path.stem)) is not None and is_dead_here(lease.holder):
                     self._evict(lease)

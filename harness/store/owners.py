@@ -75,16 +75,17 @@ def is_stale(draft: Path, now: float) -> bool:
     Parameters
     ----------
     draft : Path
-        A folder whose name begins with what `owner` gave; any other name is not stale.
+        A file or folder whose name begins with what `owner` gave, behind a dot or not; any other name is not stale.
     now : float
         The time in seconds by the clock of the draft's file system.
     """
-    match = _NAME.fullmatch(draft.name)
+    name = draft.name.removeprefix(".")
+    match = _NAME.fullmatch(name)
     if match is None or match["host"] != _host():
         return False
     if match["boot"] != _boot():
         return now - _last_written(draft, now) > _SILENCE_SECONDS
-    return is_dead_here(draft.name)
+    return is_dead_here(name)
 
 
 def _is_dead(pid: int, start: int) -> bool:

@@ -125,6 +125,8 @@ class Record:
     def _sha256(self, name: str) -> str:
         """Return the SHA-256 of a file, which must be the stored one where one is stored."""
         path = self.folder / name
+        if Path(name).name != name:
+            raise StoreError(f"a record names a file outside its folder: {name!a}", where=str(self.folder))
         with reading(path):
             found = sha256_of(path)
         stored = self.data.get("files", {}).get(name, found)

@@ -83,8 +83,10 @@ class RunStore:
             # Removing the probe has just set this time, by the clock that the drafts' times come from.
             now = (self.root / _TMP).stat().st_mtime
             for draft in sorted((self.root / _TMP).iterdir()):
-                if is_stale(draft, now):
-                    self._remove(draft)
+                # Somebody else's, in a folder that is shared, may not be ours to remove.
+                with suppress(OSError):
+                    if is_stale(draft, now):
+                        self._remove(draft)
             self.leases.sweep()
             self.checkpoints.sweep()
 

@@ -22,6 +22,7 @@ import torch
 from harness import provenance
 from harness.store import LOG_FILE
 from harness.store.checkpoints import Checkpoints
+from harness.training.faults import is_out_of_memory
 from harness.training.job import Job
 from harness.training.loop import Trainer
 
@@ -31,7 +32,6 @@ _log = logging.getLogger(__name__)
 _SCHEMA_VERSION = 1
 _COST_FACTOR = 20.0
 """How many times longer than the last write the next one is waited for: writing takes less than a 20th of a run."""
-_NO_MEMORY = (MemoryError, torch.cuda.OutOfMemoryError)
 
 
 class SavedState:
@@ -88,7 +88,7 @@ class SavedState:
 
         Raises
         ------
-        MemoryError, torch.cuda.OutOfMemoryError
+        MemoryError, torch.cuda.OutOfMemoryError, RuntimeError
             If there is no memory for it: the state may be a good one.
         """
         state = self._read()
@@ -100,9 +100,10 @@ class SavedState:
             self._earlier_seconds = float(state["seconds"])
             self._earlier_peak = int(state["peak_memory_bytes"])
             earlier_log = str(state["log"])
-        except _NO_MEMORY:
-            raise
-        except Exception as error:  # noqa: BLE001 -- whatever is wrong with a state, the run can do without it
+        except Exception as error:
+            # Whatever else is wrong with a state, the run can do without it.
+            if is_out_of_memory(error):
+                raise
             self.resumed_from, self._earlier_seconds, self._earlier_peak = [], 0.0, 0
             _start_over(_said(error))
             return False
@@ -157,9 +158,10 @@ class SavedState:
             why = self._unfit(state)
             if not why:
                 return dict(state)
-        except _NO_MEMORY:
-            raise
-        except Exception as error:  # noqa: BLE001 -- readers of damaged files raise what they like
+        except Exception as error:
+            # Readers of damaged files raise what they like.
+            if is_out_of_memory(error):
+                raise
             why = _said(error)
         _start_over(why)
         return None

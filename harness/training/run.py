@@ -23,6 +23,7 @@ from harness import metrics, models, provenance
 from harness.data.batching import Batch, Batches
 from harness.data.cache import Features, load_features
 from harness.data.inputs import InputChoice
+from harness.data.use import hold
 from harness.errors import DataError, RunError, StoreError
 from harness.models import text
 from harness.models.entry import Taps
@@ -105,6 +106,7 @@ def prepare(spec: RunSpec, features: Path, device: str, encoder: Path | None = N
         if os.environ.get("CUBLAS_WORKSPACE_CONFIG") not in _REPEATABLE:
             os.environ["CUBLAS_WORKSPACE_CONFIG"] = _REPEATABLE[0]
         torch.use_deterministic_algorithms(True)
+    hold(features)
     opened = load_features(features)
     if opened.sha256 != spec.data.sha256:
         raise DataError(

@@ -141,10 +141,7 @@ def _remembered_encoder(choice: EncoderChoice, base: Path, store: RunStore) -> T
 
 
 def _remembered(dataset: DatasetSpec, setting: SettingName, store: RunStore, error: DataError) -> str:
-    """Return a SHA-256 for a file that is not here: the published one, or the one that all records name."""
-    known = setting_of(dataset, setting).sha256
-    if known is not None:
-        return known
+    """Return a SHA-256 for a file that is not here: the one that all records name, or the published one."""
     seen = {
         record.spec.data.sha256
         for record in store.records()
@@ -152,7 +149,10 @@ def _remembered(dataset: DatasetSpec, setting: SettingName, store: RunStore, err
     }
     if len(seen) == 1:
         return seen.pop()
-    raise error
+    known = setting_of(dataset, setting).sha256
+    if known is None:
+        raise error
+    return known
 
 
 def _all_missing(errors: Sequence[DataError]) -> DataError:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from harness.data import Finding, open_features
+from harness.data.use import using
 from harness.disk import need_space
 from harness.errors import InputError
 from harness.executors import Executor, LocalExecutor, Observer, Outcome, ignore, workers_for
@@ -83,7 +84,10 @@ def dry_run(planned: Planned, options: RunOptions) -> tuple[list[dict[str, Any]]
         for run in planned.plan.runs
     ]
     waiting = [row["seconds"] for row in rows if row["status"] in options.tried]
-    slots = workers_for(planned.plan.suite.threads, options.workers)
+    if options.engine == "local":
+        slots = workers_for(planned.plan.suite.threads, options.workers)
+    else:  # as many as other machines give, which nobody here can know
+        slots = options.workers or max(1, len(waiting))
     known = [seconds for seconds in waiting if seconds is not None]
     expected = makespan(sorted(known, reverse=True), slots) if len(known) == len(waiting) else None
     return rows, len(waiting), expected
@@ -125,7 +129,8 @@ def run_suite(
     need_space(store.root, estimates.disk(runs), f"the records of {len(runs)} runs", hint=_SPACE_HINT)
     device = _choose_device(options.device or plan.suite.device, options.engine) if runs else "cpu"
     jobs = make_jobs(planned, folders, runs, device=device, options=options, notice=notice)
-    outcome = _executor(planned, options, device).run(jobs, store, observer=observer)
+    with using(job.features for job in jobs):
+        outcome = _executor(planned, options, device).run(jobs, store, observer=observer)
     outcome.already.extend(run for run in plan.runs if statuses[run.run_id] == "done")
     if not options.retry_failed:
         outcome.failed.extend(run for run in plan.runs if statuses[run.run_id] == "failed")

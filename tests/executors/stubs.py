@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -243,3 +244,11 @@ def takes_a_moment(job: Job, report: Report) -> None:
 def fails_after_a_moment(job: Job, report: Report) -> None:
     time.sleep(1.5)
     raise ValueError("a bad value")
+
+
+def raises_and_stays(job: Job, report: Report) -> None:
+    """Fail, and leave a thread behind that keeps the process alive."""
+    if _special(job):
+        threading.Thread(target=time.sleep, args=(600,)).start()
+        raise ValueError("the true reason")
+    good(job, report)

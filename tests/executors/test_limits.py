@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from harness.executors import Event, LocalExecutor, PutBack, Started, base, local
-from harness.executors.memory import available_memory, private_memory, total_memory
+from harness.executors import Event, LocalExecutor, PutBack, Started, base, local, slots
+from harness.executors.memory import available_memory, kernel_kills, private_memory, total_memory
 from harness.spec import Resources
 from harness.store import RunStore
 from harness.training.job import Job
@@ -117,6 +117,69 @@ def test_when_the_machine_runs_out_the_largest_run_goes_and_comes_back(
     (back,) = (event for event in events if isinstance(event, PutBack))
     assert back.spec.seed == SPECIAL_SEED
     assert "the machine's memory ran out" in back.reason
+
+
+def test_a_run_over_its_own_limit_is_not_tried_again(store: RunStore) -> None:
+    events: list[Event] = []
+    jobs = jobs_for(store, [1, 2, SPECIAL_SEED])
+    leaky = executor("leaks", workers=3, resources=lambda spec: Resources(memory_gib=0.5))
+    outcome = leaky.run(jobs, store, observer=events.append)
+    assert [spec.seed for spec in outcome.failed] == [SPECIAL_SEED]
+    assert not [event for event in events if isinstance(event, PutBack)]
+
+
+def test_what_other_programs_hold_is_waited_for(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small run, alone: the machine is full for the first two looks, of things that are not ours."""
+    monkeypatch.setattr(local, "_REST_SECONDS", 0.1)
+    short = iter([0, 0])
+    monkeypatch.setattr(local, "available_memory", lambda: next(short, 10 * GIB))
+    events: list[Event] = []
+    outcome = executor("computes", workers=1).run(jobs_for(store, [SPECIAL_SEED]), store, observer=events.append)
+    assert [spec.seed for spec in outcome.done] == [SPECIAL_SEED]
+    backs = [event for event in events if isinstance(event, PutBack)]
+    assert 1 <= len(backs) <= 2
+    assert "other programs hold the most of it" in backs[0].reason
+
+
+def test_what_other_programs_hold_for_ever_is_a_failure(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "_REST_SECONDS", 0.01)
+    monkeypatch.setattr(local, "_MOST_RESTS", 2)
+    monkeypatch.setattr(local, "available_memory", lambda: 0)
+    jobs = jobs_for(store, [SPECIAL_SEED])
+    outcome = executor("hangs", workers=1).run(jobs, store)
+    assert [spec.seed for spec in outcome.failed] == [SPECIAL_SEED]
+    assert "the machine's memory ran out" in reasons(store, jobs[0])[1]
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_a_kill_by_the_kernel_beside_others_is_tried_again(
+    store: RunStore, monkeypatch: pytest.MonkeyPatch, counted: bool
+) -> None:
+    """The kernel's count is made up, the SIGKILL is real."""
+    kills = iter(range(1, 1000))
+    monkeypatch.setattr(local, "kernel_kills", lambda: next(kills) if counted else 0)
+    events: list[Event] = []
+    jobs = jobs_for(store, [1, 2, SPECIAL_SEED])
+    outcome = executor("killed", workers=3).run(jobs, store, observer=events.append)
+    assert [spec.seed for spec in outcome.failed] == [SPECIAL_SEED]
+    assert reasons(store, jobs[2])[0] == ("memory" if counted else "crash")
+    assert bool([event for event in events if isinstance(event, PutBack)]) == counted
+
+
+def test_the_reason_of_a_run_whose_process_stays_is_kept(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slots, "_FAREWELL_SECONDS", 0.5)
+    jobs = jobs_for(store, [1, SPECIAL_SEED])
+    outcome = executor("raises_and_stays", workers=1, stall_limit=600).run(jobs, store)
+    assert [spec.seed for spec in outcome.failed] == [SPECIAL_SEED]
+    assert reasons(store, jobs[1]) == ("error", "ValueError: the true reason")
+
+
+def test_kills_by_the_kernel_are_counted(tmp_path: Path) -> None:
+    assert kernel_kills() >= 0
+    assert kernel_kills(tmp_path) == 0
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/vmstat").write_text("pgfault 7\noom_kill 3\n")
+    assert kernel_kills(tmp_path) == 3
 
 
 def test_workers_are_what_the_kernel_takes_first(store: RunStore) -> None:

@@ -212,3 +212,17 @@ def test_the_store_sweeps_them(tmp_path: Path) -> None:
     assert names(tmp_path) == []
     assert store.leases.folder == tmp_path / ".leases"
     assert psutil.pid_exists(os.getpid())
+
+
+def test_a_temporary_file_of_another_boot_is_swept_once_it_is_old(tmp_path: Path) -> None:
+    folder = tmp_path / "leases"
+    folder.mkdir()
+    host, _, rest = owner(os.getpid()).split(".", 2)
+    left, fresh = (folder / f".{host}.{boot}.{rest}.0123456789ab" for boot in ("0ld0b007", "0ld0b008"))
+    for path in (left, fresh):
+        path.write_text("{}")
+    then = time.time() - 8 * 24 * 3600
+    os.utime(left, (then, then))
+    Leases(folder).sweep()
+    assert not left.exists()
+    assert fresh.exists()

@@ -15,6 +15,7 @@ import pytest
 
 from harness.errors import StoreError
 from harness.store import RunStore, write_json
+from harness.store.owners import owner
 from tests.helpers import fake_record, fill_draft, make_spec
 from tests.store.tools import drafts, failing
 
@@ -96,3 +97,25 @@ def test_a_disk_that_is_really_full(small_disk: Path) -> None:
     store.prepare()
     assert [record.spec.seed for record in store.records()] == [1]
     assert drafts(store) == []
+
+
+def test_a_stranger_s_draft_that_cannot_be_removed_keeps_nobody_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another user was killed in a folder that all may write to: removing what is his is refused."""
+    store = RunStore(tmp_path / "runs")
+    store.prepare()
+    with subprocess.Popen(["sleep", "60"]) as process:
+        name = owner(process.pid)
+        process.kill()
+    (store.root / ".tmp" / f"{name}.0123456789ab").mkdir()
+    real = os.rename
+
+    def refused(source: Any, target: Any) -> None:
+        if str(source).endswith("0123456789ab"):
+            raise PermissionError(13, "Permission denied")
+        real(source, target)
+
+    monkeypatch.setattr(os, "rename", refused)
+    store.prepare()
+    assert (store.root / ".tmp" / f"{name}.0123456789ab").is_dir()
