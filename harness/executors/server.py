@@ -133,12 +133,11 @@ def _ask() -> str:
     for _ in range(TRIES):
         with suppress(ServerDiedError, EOFError):
             process, connection = start_process(probe)
-            try:
-                with connection:
-                    return str(connection.recv())
-            finally:
-                process.join()
-                process.close()
+            with connection:
+                failure = str(connection.recv())
+            process.join()
+            process.close()
+            return failure
     raise deaths_at_the_start(_running["modules"])
 
 

@@ -45,7 +45,8 @@ _DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 def probe(connection: Connection) -> None:
     """Tell the main process whether the fork server could import what it was asked to."""
-    connection.send(preload.FAILURE)
+    with suppress(OSError):  # interrupted meanwhile, it does not listen any more
+        connection.send(preload.FAILURE)
 
 
 def work(target: str, job: Job, variables: Mapping[str, str], connection: Connection) -> None:
