@@ -131,7 +131,7 @@ def _hash(path: Path) -> str:
 
 
 def _suite_text(plan: Plan) -> str:
-    """Return the suite as YAML that needs no other file: data set definitions inside, folders of encoders by name."""
+    """Return the suite as YAML: data set definitions inside, folders of encoders and plug-ins by name."""
     datasets = {cell.dataset.name: cell.dataset for cell in plan.cells}
     encoders = {
         language: EncoderChoice(folder=f"./{Path(choice.folder).name}") if choice.folder else choice
@@ -139,6 +139,8 @@ def _suite_text(plan: Plan) -> str:
     }
     suite = plan.suite.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
     suite |= {"datasets": [d.model_dump(mode="json", exclude_none=True) for d in datasets.values()]}
+    if plan.suite.plugins:
+        suite["plugins"] = [f"./{Path(name).name}" for name in plan.suite.plugins]
     if encoders:
         suite["text_encoder"] = {
             key: choice.model_dump(mode="json", exclude_none=True) for key, choice in encoders.items()

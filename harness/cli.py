@@ -22,6 +22,7 @@ from harness import (
     cost_command,
     data_commands,
     gate_command,
+    new_commands,
     record_commands,
     suite_commands,
     workflow,
@@ -57,6 +58,7 @@ app = typer.Typer(
 )
 app.add_typer(data_commands.app, name="data")
 app.add_typer(clean_commands.app, name="clean")
+app.add_typer(new_commands.app, name="new")
 record_commands.register(app)
 gate_command.register(app)
 

@@ -28,6 +28,7 @@ __all__ = [
     "GateOptions",
     "Modality",
     "NonVerbal",
+    "Plugin",
     "ReportOptions",
     "Resources",
     "RunData",
@@ -282,6 +283,13 @@ class RunData(_Frozen):
     repeated: tuple[NonVerbal, ...] = ()
 
 
+class Plugin(_Frozen):
+    """Whose model a run trains: the name of a file, folder or entry point, and a fingerprint of its sources."""
+
+    name: str
+    sha256: str
+
+
 class RunSpec(_Frozen):
     """Everything that is asked for and can change the numbers of one run; its hash is the run's identity."""
 
@@ -289,6 +297,7 @@ class RunSpec(_Frozen):
     model: str
     task: Task
     variant: Variant
+    plugin: Plugin | None = None
     data: RunData
     hyper: dict[str, Any]
     text_encoder: TextEncoder | None = None
@@ -303,12 +312,16 @@ class RunSpec(_Frozen):
         """The content address: 16 hexadecimal digits over everything above but two things that change no prediction.
 
         Metrics are computed from stored predictions, so their convention is no reason to train again; nor is a text
-        encoder's name.
+        encoder's or a plug-in's name.
         """
         asked = self.model_dump(mode="json")
         del asked["data"]["convention"]
         if asked["text_encoder"]:
             del asked["text_encoder"]["name"]
+        if asked["plugin"]:
+            del asked["plugin"]["name"]
+        else:
+            del asked["plugin"]
         canonical = json.dumps(asked, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
@@ -380,6 +393,7 @@ class Suite(_Frozen):
         BeforeValidator(_as_tuple),
     ] = ("regression",)
     models: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_as_tuple)]
+    plugins: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = ()
     variants: Annotated[tuple[Variant, ...], Field(min_length=1), BeforeValidator(_as_tuple)] = VARIANTS
     seeds: Annotated[
         tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], Field(min_length=1), BeforeValidator(_as_tuple)
@@ -395,7 +409,7 @@ class Suite(_Frozen):
     report: ReportOptions = ReportOptions()
     gate: GateOptions = GateOptions()
 
-    @field_validator("datasets", "tasks", "models", "variants", "seeds")
+    @field_validator("datasets", "tasks", "models", "plugins", "variants", "seeds")
     @classmethod
     def _no_repeats(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
         return _unique(values, "entry")

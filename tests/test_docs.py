@@ -42,7 +42,7 @@ def test_the_two_commands_are_single_lines() -> None:
 @pytest.mark.parametrize("command", commands())
 def test_commands_exist_with_these_options(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     _, *words = shlex.split(command)
-    grouped = words[0] in ("clean", "data", "gate") and not words[1].startswith("-")
+    grouped = words[0] in ("clean", "data", "gate", "new") and not words[1].startswith("-")
     names = words[: 2 if grouped else 1]
     assert run_command([*names, "--help"]) == 0
     shown = re.sub(r"\s+", " ", capsys.readouterr().out)

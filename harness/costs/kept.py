@@ -145,7 +145,7 @@ def _path(cache: Path, key: str) -> Path:
 
 def _key(run: RunSpec) -> str:
     """Hash all that can change the costs of a run."""
-    asked = run.model_dump(mode="json", include={"model", "task", "hyper", "finegrained", "sources"})
+    asked = run.model_dump(mode="json", include={"model", "task", "plugin", "hyper", "finegrained", "sources"})
     data, encoder = run.data, run.text_encoder
     asked |= {
         "column": data.hyperparameters,

@@ -89,7 +89,7 @@ class ModelEntry:
     Parameters
     ----------
     name : str
-        As spelt in the paper.
+        As spelt in the paper, or by its author.
     subnets : mapping
         Kind of network that first reads each modality (Table 3).
     tasks : tuple of Task
@@ -100,8 +100,9 @@ class ModelEntry:
     build : callable
         From a `Blueprint` to the model, ready on the device; it is called like ``model(text, audio, vision)`` and
         returns a mapping with the prediction under ``M``.
-    recipe : str
-        Name of the training recipe.
+    recipe : str or callable
+        Name of a training recipe, or what makes one from model, hyper-parameters and task (a class derived from
+        `harness.training.recipes.Recipe`).
     sites : mapping
         Where the fine-grained method attaches.
     taps : Taps
@@ -128,7 +129,7 @@ class ModelEntry:
     tasks: tuple[Task, ...]
     defaults: Callable[[str], dict[str, Any] | None]
     build: Callable[[Blueprint], nn.Module]
-    recipe: str
+    recipe: str | Callable[[nn.Module, Hyper, Task], Any]
     sites: Mapping[NonVerbal, Site]
     taps: Taps
     packs_by: Callable[[Hyper], Literal["text", "lengths", ""]] = lambda _hyper: ""

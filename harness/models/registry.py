@@ -3,26 +3,65 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import InputError
-from harness.models import mmsa, own
+from harness.models import mmsa, own, plugins
 from harness.models.entry import Blueprint, ModelEntry
 from harness.models.hyper import Overrides, resolve
-from harness.spec import RunSpec, Shapes
+from harness.spec import Plugin, RunSpec, Shapes
 from harness.yamlfile import suggest
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["blueprint_of", "build", "entry", "names", "resolve_hyper", "seed_everything"]
+__all__ = [
+    "add_plugin",
+    "blueprint_of",
+    "build",
+    "entry",
+    "names",
+    "plugin_of",
+    "resolve_hyper",
+    "seed_everything",
+]
 
 _REGISTRY: dict[str, ModelEntry] = {e.name: e for e in (*mmsa.ENTRIES, *own.ENTRIES)}
+_FROM: dict[str, plugins.Loaded] = {}
+"""By model: the plug-in that it comes from."""
 
 
 def names() -> tuple[str, ...]:
-    """Return the models that exist, in the paper's order."""
-    return tuple(_REGISTRY)
+    """Return the models that exist, in the paper's order, then those of plug-ins."""
+    return (*_REGISTRY, *_FROM)
+
+
+def add_plugin(path: Path) -> Plugin:
+    """Make the models of a plug-in known by their names; one that was added before is replaced.
+
+    Raises
+    ------
+    InputError
+        If it cannot be used, or one of its names is taken.
+    """
+    loaded = plugins.load(path)
+    for known in loaded.entries:
+        other = _FROM.get(known.name)
+        if known.name in _REGISTRY or (other is not None and other.path != loaded.path):
+            whose = "a built-in model" if other is None else f"the plug-in {other.plugin.name}"
+            raise InputError(
+                f"the name {known.name!r} is that of {whose}", where=str(path), hint="give the model another name"
+            )
+    for name in [name for name, other in _FROM.items() if other.path == loaded.path]:
+        del _FROM[name]
+    _FROM.update(dict.fromkeys((known.name for known in loaded.entries), loaded))
+    return loaded.plugin
+
+
+def plugin_of(name: str) -> Plugin | None:
+    """Return the plug-in that a known model comes from; None for a built-in one."""
+    return _FROM[name].plugin if name in _FROM else None
 
 
 def entry(name: str) -> ModelEntry:
@@ -33,13 +72,17 @@ def entry(name: str) -> ModelEntry:
     InputError
         If there is no such model.
     """
-    if name not in _REGISTRY:
+    if name in _REGISTRY:
+        return _REGISTRY[name]
+    if name not in _FROM and (found := plugins.announced(name)) is not None:
+        _FROM[name] = found
+    if name not in _FROM:
         raise InputError(
-            f"unknown model '{name}'{suggest(name, list(_REGISTRY))}",
+            f"unknown model '{name}'{suggest(name, list(names()))}",
             where="models",
-            hint=f"known models: {', '.join(_REGISTRY)}",
+            hint=f"known models: {', '.join(names())}; a file of yours is named under 'plugins' in the suite",
         )
-    return _REGISTRY[name]
+    return next(known for known in _FROM[name].entries if known.name == name)
 
 
 def resolve_hyper(name: str, column: str, overrides: Overrides, *, dataset: str = "") -> dict[str, Any]:

@@ -65,6 +65,7 @@ def make_cell(
             model=model,
             task=task,
             variant=canonical,
+            plugin=models.plugin_of(model),
             data=data,
             hyper=hyper,
             text_encoder=encoder,

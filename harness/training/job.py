@@ -25,6 +25,8 @@ class Job:
         ``cpu`` or ``cuda``, as torch names it.
     encoder : Path or None
         The folder of the run's text encoder; None where it has none, or one with random weights.
+    plugin : Path or None
+        The file or folder that the run's model comes from; None where it is built in or installed.
     draft : Path or None
         The folder to write into; an executor sets it, and None asks the run to begin one itself.
     checkpoint_seconds : float or None
@@ -37,5 +39,6 @@ class Job:
     runs_dir: Path
     device: str = "cpu"
     encoder: Path | None = None
+    plugin: Path | None = None
     draft: Path | None = None
     checkpoint_seconds: float | None = 60.0

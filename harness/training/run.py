@@ -137,6 +137,7 @@ def execute(job: Job, report: Callable[[dict[str, Any]], None]) -> None:
         If the record cannot be written.
     """
     spec, store = job.spec, RunStore(job.runs_dir)
+    _know_model(job)
     if job.draft is None:
         draft = store.begin(spec)
         try:
@@ -154,6 +155,20 @@ def execute(job: Job, report: Callable[[dict[str, Any]], None]) -> None:
         raise
     store.publish(spec, job.draft)
     return None
+
+
+def _know_model(job: Job) -> None:
+    """Load the plug-in that a run's model comes from, if it is still the one that was planned with."""
+    spec = job.spec
+    if job.plugin is not None:
+        models.add_plugin(job.plugin)
+    models.entry(spec.model)
+    if models.plugin_of(spec.model) != spec.plugin:
+        raise RunError(
+            f"the plug-in of {spec.model} is not the one that the run was planned with",
+            where=str(job.plugin or spec.model),
+            hint="it was changed meanwhile: start the suite again",
+        )
 
 
 def _train(job: Job, saved: SavedState, report: Callable[[dict[str, Any]], None]) -> Prepared:

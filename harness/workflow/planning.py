@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import platformdirs
 
+from harness import models
 from harness.data import fingerprint, locate
 from harness.data.definitions import setting_of
 from harness.errors import DataError, InputError
@@ -53,13 +54,15 @@ class Folders:
 class Planned:
     """A plan with its store and, where they were found, its feature files by (data set, setting).
 
-    ``encoders`` holds the folders of text encoders by the SHA-256 of their weights.
+    ``encoders`` holds the folders of text encoders by the SHA-256 of their weights, ``plugins`` the files and folders
+    of plug-ins by their fingerprints.
     """
 
     plan: Plan
     store: RunStore
     files: dict[tuple[str, str], Path]
     encoders: dict[str, Path]
+    plugins: dict[str, Path] = field(default_factory=dict)
 
 
 def plan_suite(
@@ -89,6 +92,7 @@ def plan_suite(
         If feature files are missing; all of them are named before anything runs.
     """
     suite, base = load_suite(ref)
+    plugins = {models.add_plugin(path).sha256: path for path in (base / name for name in suite.plugins)}
     suite, datasets = narrow(suite, load_datasets(suite, base), pick)
     store = RunStore(folders.runs)
     files: dict[tuple[str, str], Path] = {}
@@ -121,7 +125,7 @@ def plan_suite(
     plan = make_plan(suite, datasets, sha256_of, encoder_of)
     if need_data and missing:
         raise _all_missing(missing)
-    return Planned(plan, store, files, encoders)
+    return Planned(plan, store, files, encoders, plugins)
 
 
 def _remembered_encoder(choice: EncoderChoice, base: Path, store: RunStore) -> TextEncoder:

@@ -177,6 +177,7 @@ def make_jobs(
             planned.store.root,
             device,
             encoder=planned.encoders.get(run.text_encoder.sha256 or "") if run.text_encoder else None,
+            plugin=planned.plugins.get(run.plugin.sha256) if run.plugin else None,
             checkpoint_seconds=options.checkpoint_seconds,
         )
         for run in runs
