@@ -204,19 +204,23 @@ def parse(text: str, where: str) -> Baseline:
             hint=f"{_AGAIN}, or use the harness that wrote it",
         )
     told = content.pop("sha256", None)
-    if told != _checksum(content):
+    try:
+        found = _checksum(content)
+    except RecursionError as error:
+        raise InputError("the baseline is nested too deeply", where=where, hint=_AGAIN) from error
+    if told != found:
         raise InputError(
             "the baseline is not as it was written: its checksum does not fit its content",
             where=where,
             hint=f"take the committed file back (git checkout), or {_AGAIN}; a baseline is not edited by hand",
         )
     try:
-        found = Baseline.model_validate(content)
+        baseline = Baseline.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
         raise InputError(f"the baseline's field {field} is wrong: {first['msg']}", where=where, hint=_AGAIN) from error
-    return found
+    return baseline
 
 
 _AGAIN = "write it anew with harness baseline"
@@ -226,13 +230,14 @@ def _cell(cell: Cell, rows: pd.DataFrame, environments: Mapping[str, str], costs
     signatures = {metric.name: metric for metric in metrics_for(cell.task, cell.dataset.convention)}
     metrics = {}
     for name, found in rows.groupby("metric", sort=True):
-        values = {str(seed): _number(value) for seed, value in zip(found["seed"], found["value"], strict=True)}
+        known = sorted(zip(found["seed"], found["value"], strict=True))
+        values = {str(seed): _number(value) for seed, value in known}
         kept = np.array([value for value in values.values() if value is not None])
         metric = signatures[str(name)]
         metrics[metric.name] = MetricBaseline(
             signature=metric.signature,
             higher_is_better=metric.higher_is_better,
-            values=dict(sorted(values.items(), key=lambda item: int(item[0]))),
+            values=values,
             mean=float(kept.mean()) if kept.size else None,
             sd=float(kept.std(ddof=1)) if kept.size > 1 else None,
         )

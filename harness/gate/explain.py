@@ -96,7 +96,7 @@ def sights(
     n, m, paired = pairing(baseline, seeds)
     level = options.alpha / len(chosen)
     shifts: dict[float, float] = {}
-    needed: dict[float, int | None] = {}
+    needed: dict[tuple[float, float], int | None] = {}
     for name, metric, cell in chosen:
         known = cell.metrics[metric]
         place = "/".join(name.split("/")[:2])
@@ -113,22 +113,27 @@ def sights(
         found = None
         if margin is not None:
             wished = float(f"{margin / sd:.2g}")
-            if wished not in needed:
-                needed[wished] = seeds_for(wished, level, power=power)
-            found = needed[wished] if margin > floor else None
+            if margin > floor and (wished, relative) not in needed:
+                needed[wished, relative] = seeds_for(wished, level, floor=relative, power=power)
+            found = needed.get((wished, relative))
         yield Sight(name, metric, mean, sd, floor, max(shifts[relative] * sd, floor), found)
 
 
-def seeds_for(shift: float, level: float, *, power: float = 0.8) -> int | None:
-    """Return the seeds on both sides, not shared, that find a loss of `shift` standard deviations; None above 200."""
-    few, many = 1, 2
-    while detectable_drift(many, many, level, paired=False, power=power) > shift:
-        few, many = many, many * 2
-        if few >= _MOST_SEEDS:
-            return None
+def seeds_for(shift: float, level: float, *, floor: float = 0.0, power: float = 0.8) -> int | None:
+    """Return the seeds on both sides, not shared, that find a loss; None above 200.
+
+    `shift` and `floor`, up to which nothing is red, are in standard deviations of one run's seed noise.
+    """
+
+    def misses(seeds: int) -> bool:
+        return detectable_drift(seeds, seeds, level, paired=False, floor=floor, power=power) > shift
+
+    if shift <= floor or misses(_MOST_SEEDS):
+        return None
+    few, many = 1, _MOST_SEEDS
     while many - few > 1:
         middle = (few + many) // 2
-        if detectable_drift(middle, middle, level, paired=False, power=power) > shift:
+        if misses(middle):
             few = middle
         else:
             many = middle

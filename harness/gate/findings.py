@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from harness.gate.baseline import Baseline, cell_key
 from harness.metrics import metrics_for
@@ -11,7 +11,7 @@ from harness.plan import Plan
 from harness.results import Results
 from harness.wording import counted, listing
 
-__all__ = ["data_problems", "more", "notes_on", "run_problems", "undefined"]
+__all__ = ["costs_lacking", "data_problems", "more", "notes_on", "run_problems", "sound", "undefined"]
 
 
 def undefined(values: Mapping[int, float], whose: str) -> str:
@@ -62,7 +62,9 @@ def notes_on(baseline: Baseline, plan: Plan, exact: Sequence[str]) -> Iterator[s
         yield f"the baseline has {counted(len(baseline.seeds), 'seed')}: it should have five at least, better ten"
     moved = list(exact).count("moved")
     alike = len(exact) - list(exact).count("")
-    if alike:
+    if not exact:
+        pass
+    elif alike:
         same = "all values are equal to the last bit" if not moved else f"{moved} of {alike} rows have moved"
         yield f"on the machine, versions and seeds of the baseline: {same}"
     else:
@@ -75,6 +77,18 @@ def notes_on(baseline: Baseline, plan: Plan, exact: Sequence[str]) -> Iterator[s
             unknown |= names - known.metrics.keys()
     if unknown:
         yield f"not in the baseline, and not judged: {listing(sorted(unknown))}"
+
+
+def costs_lacking(baseline: Baseline, cells: Iterable[str]) -> Iterator[str]:
+    """Say which of `cells` have no costs in the baseline, so that none are compared."""
+    bare = [name for name in sorted(cells) if name in baseline.cells and baseline.cells[name].costs is None]
+    if bare:
+        yield f"the baseline has no costs of {bare[0]}{more(bare)}"
+
+
+def sound(text: str) -> str:
+    """Return a text without lone surrogates, which stand for bytes that are no UTF-8 and which no file takes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def more(names: Sequence[str]) -> str:

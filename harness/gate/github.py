@@ -20,9 +20,13 @@ COMMENT_MARK = "<!-- harness gate {suite} -->"
 LONGEST_SUMMARY = 2**20
 MOST_ANNOTATIONS = 10
 _LONGEST_COMMENT = 60_000
+_ROOM = 700
+"""Bytes for headings and for what says that something is left out."""
 _ICONS: dict[Verdict, str] = {"RED": "🔴", "CANNOT JUDGE": "⚪", "AMBER": "🟠", "STALE": "🔵", "GREEN": "🟢"}
 _KINDS: dict[Verdict, str] = {"RED": "error", "CANNOT JUDGE": "error", "AMBER": "warning", "STALE": "notice"}
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>()#+!|~&@$-])")
+_LINKS = re.compile(r"(?<=@)(?=\w)|(?<=#)(?=\d)")
+"""GitHub looks for people and issues in what is rendered, so that a backslash keeps none of them out."""
 
 
 def worst_first(judgement: Judgement) -> list[MetricRow | CostRow]:
@@ -42,8 +46,6 @@ def as_markdown(judgement: Judgement, *, longest: int = _LONGEST_COMMENT) -> str
     Rows that do not fit are left out from the end, which is the greenest, and counted.
     """
     top = [COMMENT_MARK.format(suite=judgement.suite), "", f"### {_heading(judgement)}", ""]
-    top += [f"- ⚪ {_escaped(problem)}" for problem in judgement.problems]
-    top += [""] if judgement.problems else []
     notes = ["", *[f"<sub>{_escaped(note)}</sub>  " for note in (*_rule(judgement), *judgement.notes)], ""]
     head = [
         "| | cell | metric | baseline | now | difference | margin | p (Holm) |",
@@ -52,15 +54,21 @@ def as_markdown(judgement: Judgement, *, longest: int = _LONGEST_COMMENT) -> str
     rows = worst_first(judgement)
     loud = [row for row in rows if row.verdict != "GREEN"]
     quiet = [row for row in rows if row.verdict == "GREEN"]
-    left = longest - _size([*top, *notes]) - 400
-    shown, left = _fitting(loud, left)
-    calm, left = _fitting(quiet, left)
-    body = [*head, *shown, ""] if shown else []
+    left = longest - _size([*top, *notes]) - _ROOM
+    told, left = _fitting([f"- ⚪ {_escaped(problem)}" for problem in judgement.problems], left)
+    if dropped := len(judgement.problems) - len(told):
+        told.append(f"- ⚪ … and {counted(dropped, 'more reason')} why the gate cannot judge.")
+    shown, left = _fitting([_line(row) for row in loud], left)
+    calm = _fitting([_line(row) for row in quiet], left)[0] if len(shown) == len(loud) else []
+    body = [*told, ""] if told else []
+    body += [*head, *shown, ""] if shown else []
     if dropped := len(loud) - len(shown):
         body += [f"… and {counted(dropped, 'more row')} that {'is' if dropped == 1 else 'are'} not green.", ""]
     if calm:
         title = f"{counted(len(quiet), 'green row')}" + ("" if len(calm) == len(quiet) else f", the first {len(calm)}")
         body += [f"<details><summary>{title}</summary>", "", *head, *calm, "", "</details>"]
+    elif quiet:
+        body += [f"{counted(len(quiet), 'green row')}, not listed."]
     return "\n".join([*top, *body, *notes])
 
 
@@ -99,10 +107,9 @@ def _rule(judgement: Judgement) -> Sequence[str]:
     )
 
 
-def _fitting(rows: Sequence[MetricRow | CostRow], left: int) -> tuple[list[str], int]:
+def _fitting(asked: Sequence[str], left: int) -> tuple[list[str], int]:
     lines = []
-    for row in rows:
-        line = _line(row)
+    for line in asked:
         size = _size([line])
         if size > left:
             break
@@ -132,7 +139,7 @@ def _line(row: MetricRow | CostRow) -> str:
 
 def _escaped(text: str) -> str:
     """Escape what Markdown or HTML would read as markup, a mention of a person included."""
-    return _MARKUP.sub(r"\\\1", " ".join(text.split()))
+    return _LINKS.sub("<!-- -->", _MARKUP.sub(r"\\\1", " ".join(text.split())))
 
 
 def _size(lines: Sequence[str]) -> int:

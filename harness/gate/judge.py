@@ -17,7 +17,7 @@ import pandas as pd
 
 from harness.costs import CellCosts, CellKey
 from harness.gate.baseline import Baseline, CellBaseline, MetricBaseline, cell_key
-from harness.gate.findings import data_problems, more, notes_on, run_problems, undefined
+from harness.gate.findings import costs_lacking, data_problems, more, notes_on, run_problems, sound, undefined
 from harness.metrics import definition, metrics_for
 from harness.plan import Cell, Plan
 from harness.results import Results
@@ -219,9 +219,17 @@ def judge(
     if not rows and not problems:
         problems.append("the suite has no runs that could be compared")
     rows = _with_verdicts(rows, options)
-    notes = notes_on(baseline, plan, [row.exact for row in rows])
-    family = sum(not math.isnan(row.p) for row in rows)
-    return Judgement(plan.suite.name, options, tuple(rows), tuple(cost_rows), family, tuple(problems), tuple(notes))
+    notes = [*notes_on(baseline, plan, [row.exact for row in rows if row.found is not None])]
+    notes += costs_lacking(baseline, () if costs is None else seen)
+    return Judgement(
+        plan.suite.name,
+        options,
+        tuple(rows),
+        tuple(cost_rows),
+        family=sum(not math.isnan(row.p) for row in rows),
+        problems=tuple(map(sound, problems)),
+        notes=tuple(notes),
+    )
 
 
 _PLACE = ["dataset", "setting", "task", "model", "variant"]
@@ -288,7 +296,7 @@ class _Cell:
         alike = [
             seed
             for seed in shared
-            if self.known.environments.get(str(seed)) == self.environments.get(seed)
+            if self.known.environments.get(str(seed), "") == self.environments.get(seed) != ""
             and self.cell.runs[0].threads == self.known.threads
         ]
         if not alike:
@@ -349,7 +357,7 @@ def _cost_rows(place: CellKey, known: CellBaseline, now: CellCosts | None, reaso
         if then is None:
             continue
         if new is None:
-            why = reason or "its model was not counted"
+            why = sound(reason or "its model was not counted")
             yield CostRow(place, title, then, None, "CANNOT JUDGE", why)
         else:
             yield CostRow(place, title, then, new, "GREEN" if then == new else "RED")

@@ -11,8 +11,10 @@ import re
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
+from urllib.parse import quote
 
 from harness import __version__
+from harness.gate.findings import sound
 from harness.gate.judge import CostRow, Judgement, MetricRow, Verdict
 from harness.gate.numbers import cell_text, row_sentence
 
@@ -49,7 +51,7 @@ def as_data(judgement: Judgement) -> dict[str, Any]:
 
 def as_json(judgement: Judgement) -> str:
     """Return the judgement as JSON."""
-    return json.dumps(as_data(judgement), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return sound(json.dumps(as_data(judgement), indent=1, ensure_ascii=False, allow_nan=False)) + "\n"
 
 
 def as_junit(judgement: Judgement) -> str:
@@ -114,7 +116,9 @@ def as_sarif(judgement: Judgement, baseline: str, lines: dict[str, int]) -> str:
 
     def found(verdict: Verdict, text: str, place: str, line: int) -> Result:
         rule, level, _ = _RULES[verdict]
-        physical = PhysicalLocation(artifact_location=ArtifactLocation(uri=baseline), region=Region(start_line=line))
+        physical = PhysicalLocation(
+            artifact_location=ArtifactLocation(uri=quote(baseline)), region=Region(start_line=line)
+        )
         location = Location(physical_location=physical, logical_locations=[LogicalLocation(fully_qualified_name=place)])
         return Result(rule_id=rule, level=Level(level), message=Message(text=text), locations=[location])
 
