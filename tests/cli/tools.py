@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -172,9 +173,19 @@ class Started:
 
     def end(self, timeout: float = 60.0) -> int:
         """Wait until it has ended; return the exit code."""
-        rest, _ = self.process.communicate(timeout=timeout)
-        self.said += rest
-        return self.process.returncode
+        stream, rest = self.process.stdout, []
+        assert stream is not None
+        if stream.closed:  # its end was heard already
+            return self.process.wait(timeout)
+        # Not communicate: it reads past what `wait_for` has read ahead, and loses it.
+        reader = threading.Thread(target=lambda: rest.append(stream.read()), daemon=True)
+        reader.start()
+        reader.join(timeout)
+        if reader.is_alive():
+            raise subprocess.TimeoutExpired(self.process.args, timeout, self.said)
+        self.said += "".join(rest)
+        stream.close()
+        return self.process.wait(timeout)
 
     def family(self) -> list[psutil.Process]:
         """Return its living processes."""
@@ -197,7 +208,9 @@ class Started:
     def close(self) -> None:
         """End it with everything that came from it."""
         self.process.kill()
-        self.process.communicate()
+        self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
         for process in self.family():
             process.kill()
 
