@@ -1,0 +1,118 @@
+"""Part 2: real runs of one code against its own baseline, with other seeds: none may turn red."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.gate import Baseline, Judgement, read, write
+from harness.plan import Selection
+from harness.workflow import Folders, Planned, RunOptions, judge_suite, make_suite_baseline, plan_suite, run_suite
+
+__all__ = ["Note", "Place", "Repetition", "baseline_of", "other_seeds", "planned_runs", "repetitions"]
+
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the runs of unbroken code are, and of what suite.
+
+    Attributes
+    ----------
+    work : Path
+        Records, converted data and baseline stay below it, so that the benchmark goes on where it was stopped.
+    suite : str
+        A shipped suite's name, or a YAML file.
+    workers : int, optional
+        Runs side by side; the default is as many as the cores allow.
+    """
+
+    work: Path
+    suite: str = "quick"
+    workers: int | None = None
+
+    @property
+    def folders(self) -> Folders:
+        """Everything below one folder."""
+        return Folders(None, self.work / "runs", self.work / "reports", self.work / "cache")
+
+
+@dataclass(frozen=True)
+class Repetition:
+    """One gate on unchanged code.
+
+    Attributes
+    ----------
+    seeds : tuple of int
+        Of the new runs.
+    judgement : Judgement
+    """
+
+    seeds: tuple[int, ...]
+    judgement: Judgement
+
+    @property
+    def smallest(self) -> float:
+        """The smallest p after Holm."""
+        return min((row.p for row in self.judgement.rows if not math.isnan(row.p)), default=math.nan)
+
+
+def other_seeds(suite_seeds: Sequence[int], repetition: int) -> tuple[int, ...]:
+    """Return as many seeds as the suite has, which neither it nor an earlier repetition (from 0) uses."""
+    first, count = max(suite_seeds) + 1, len(suite_seeds)
+    return tuple(range(first + repetition * count, first + (repetition + 1) * count))
+
+
+def planned_runs(place: Place, pick: Selection, folders: Folders | None = None) -> Planned:
+    """Plan a part of the suite, in the place's own folders unless others are named."""
+    return plan_suite(place.suite, pick, folders or place.folders, need_data=True)
+
+
+def make_runs(place: Place, planned: Planned) -> None:
+    """Run what is missing.
+
+    Raises
+    ------
+    RuntimeError
+        If a run failed, or Ctrl-C came.
+    """
+    outcome = run_suite(planned, place.folders, RunOptions(workers=place.workers))
+    check(outcome.failed, outcome.interrupted)
+
+
+def check(failed: Sequence[object], interrupted: bool) -> None:
+    """Stop where runs are missing.
+
+    Raises
+    ------
+    RuntimeError
+        If a run failed, or Ctrl-C came.
+    """
+    if interrupted:
+        raise RuntimeError("interrupted")
+    if failed:
+        raise RuntimeError(f"{len(failed)} runs failed, such as {failed[0]}")
+
+
+def baseline_of(place: Place, note: Note) -> Baseline:
+    """Return the baseline of the suite with its own seeds; run it where that is not done yet."""
+    path = place.work / "baseline.json"
+    planned = planned_runs(place, Selection())
+    note(f"baseline: {len(planned.plan.runs)} runs")
+    make_runs(place, planned)
+    write(make_suite_baseline(planned, place.folders), path)
+    return read(path)
+
+
+def repetitions(place: Place, baseline: Baseline, count: int, note: Note) -> Iterator[Repetition]:
+    """Run and judge the same code with `count` other sets of seeds."""
+    for number in range(count):
+        seeds = other_seeds(baseline.seeds, number)
+        planned = planned_runs(place, Selection(seeds=seeds))
+        make_runs(place, planned)
+        found = Repetition(seeds, judge_suite(planned, place.folders, baseline))
+        note(f"repetition {number + 1} of {count}: {found.judgement.summary}")
+        yield found

@@ -1,0 +1,118 @@
+"""The three parts as Markdown tables."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from benchmarks.gate.breaks import Verdict
+from benchmarks.gate.patches import BREAKS
+from benchmarks.gate.real import Repetition
+from benchmarks.gate.simulation import AIMS, ALPHA, FAMILIES, POWER, Alarms, Caught
+from harness.gate.judge import VERDICTS
+
+__all__ = ["aa_table", "alarm_table", "breaks_table", "power_table"]
+
+
+def alarm_table(rows: Sequence[Alarms]) -> str:
+    """Return false-alarm rates in percent; bold where more than two standard errors above the aim."""
+    head = ["reference : new", "seeds", "noise", *(f"family of {family}, %" for family in FAMILIES)]
+    body = (
+        [one.design.counts, one.design.seeds, one.noise, *(_rate(one, family) for family in FAMILIES)] for one in rows
+    )
+    families = " / ".join(f"{rows[0].counts[family][1]:,}" for family in FAMILIES) if rows else "0"
+    title = (
+        f"False alarms under no change, without floors: families with a loss below {ALPHA:g} after Holm (aim: at most "
+        f"{ALPHA:.0%}), with their Monte Carlo standard error; {families} families a cell; bold: more than two "
+        "standard errors above the aim; * no part of the aim"
+    )
+    return _table(title, head, body)
+
+
+def power_table(rows: Sequence[Caught]) -> str:
+    """Return shifts that are caught, beside what ``harness gate explain`` says."""
+    head = [
+        "reference : new",
+        "seeds",
+        *(f"family of {family}, sd" for family in FAMILIES),
+        *(f"explain, {family}" for family in FAMILIES),
+        "aim for one",
+    ]
+    body = []
+    for one in rows:
+        shifts = [f"{one.shifts[family]:.2f} ± {one.errors[family]:.2f}" for family in FAMILIES]
+        told = [f"{one.told[family]:.2f}" for family in FAMILIES]
+        body.append([one.design.counts, one.design.seeds, *shifts, *told, _aim(one)])
+    title = (
+        f"Shift of one comparison that its family's first Holm step at {ALPHA:g} finds with power {POWER:g}, in sd of "
+        "one run's noise (normal), without floors"
+    )
+    return _table(title, head, body)
+
+
+def aa_table(rows: Sequence[Repetition]) -> str:
+    """Return the gates on unchanged code, and how many were not green."""
+    head = ["repetition", "seeds", "exit code", *(verdict.lower() for verdict in VERDICTS), "smallest p after Holm"]
+    body = [
+        [
+            *(number, f"{one.seeds[0]} to {one.seeds[-1]}", one.judgement.exit_code),
+            *(one.judgement.count(verdict) or "" for verdict in VERDICTS),
+            f"{one.smallest:.2g}",
+        ]
+        for number, one in enumerate(rows, start=1)
+    ]
+    passed = sum(one.judgement.exit_code == 0 and not one.judgement.count("RED") for one in rows)
+    family = rows[0].judgement.family if rows else 0
+    title = (
+        f"Unchanged code, other seeds: {passed} of {len(rows)} gates pass (family of {family} comparisons; Params and "
+        "MACs are among the green rows)"
+    )
+    return _table(title, head, body)
+
+
+def breaks_table(rows: Sequence[Verdict], suite_seeds: Sequence[int]) -> str:
+    """Return the verdicts on broken code, with the seeds of the suite and with others."""
+    head = [
+        *("what is broken", "should be red", "rows whose bits moved"),
+        *("the same seeds", "red rows in", "other seeds", "red rows in"),
+    ]
+    body = []
+    for name in dict.fromkeys(row.name for row in rows):
+        same, other = (
+            next((row for row in rows if row.name == name and (row.seeds == tuple(suite_seeds)) is alike), None)
+            for alike in (True, False)
+        )
+        one = BREAKS[name]
+        moved = "" if same is None else same.moved
+        body.append([one.title, "yes" if one.harmful else "no", moved, *_verdict(same), *_verdict(other)])
+    family = rows[0].family if rows else 0
+    title = f"Broken code, {len(suite_seeds)} runs a cell against {len(suite_seeds)}, a family of {family} comparisons"
+    return _table(title, head, body)
+
+
+def _verdict(row: Verdict | None) -> tuple[str, str]:
+    if row is None:
+        return "", ""
+    said = ", ".join(f"{row.counts[verdict]} {verdict.lower()}" for verdict in VERDICTS if row.counts.get(verdict))
+    where = ", ".join(f"{cell} {count}" for cell, count in row.red.items())
+    word = {0: "pass", 1: "**drift**", 2: "cannot judge"}[row.exit_code]
+    return f"{word}: {said} (p {row.smallest:.2g})", where
+
+
+def _rate(one: Alarms, family: int) -> str:
+    rate, error = one.rate(family), one.error(family)
+    text = f"{100 * rate:.3f} ± {100 * error:.3f}"
+    return f"**{text}**" if rate - 2 * error > ALPHA else text
+
+
+def _aim(one: Caught) -> str:
+    aim = AIMS.get(one.design.counts)
+    if aim is None or one.design.correlation is not None:
+        return ""
+    shift = one.shifts[1]
+    return f"{aim:g}: {'met' if math.isfinite(shift) and shift - 2 * one.errors[1] <= aim else 'missed'}"
+
+
+def _table(title: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return f"{title}\n\n" + "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
