@@ -177,7 +177,8 @@ def _explain(
 ) -> None:
     """Say what loss this gate would find with this baseline and these seeds, and what it would take to find another."""
     from harness.gate import read
-    from harness.gate.explain import pairing, sights
+    from harness.gate.explain import sights
+    from harness.gate.samples import meeting
 
     known = read(baseline)
     planned = workflow.plan_suite(suite, Selection(), Folders.resolve(None, None, None, None), need_data=False)
@@ -192,7 +193,7 @@ def _explain(
                 raise InputError(what, where="--metrics", hint=f"it has: {', '.join(there)}")
         options = options.model_copy(update={"metrics": asked_for})
     asked = selection(None, None, seeds, None).seeds or planned.plan.suite.seeds
-    n, m, paired = pairing(known, asked)
+    n, m, paired = meeting(known.seeds, asked)
     found = list(sights(known, options, asked, power=power, margin=margin))
     rows = [_sight(sight) for sight in found]
     print_rows(rows, how, title=f"what the gate of suite {planned.plan.suite.name} sees", right=_SEEN)

@@ -20,15 +20,13 @@ from benchmarks.gate.real import Note, Place, check, make_runs, planned_runs
 from harness.executors import LocalExecutor
 from harness.executors.local import PRELOAD
 from harness.gate import Baseline, Judgement, read
-from harness.gate.numbers import cell_parts
+from harness.gate.numbers import cell_text
 from harness.plan import Selection
 from harness.workflow import Planned, judge_suite
 from harness.workflow.running import make_jobs
 
-__all__ = ["MODELS", "VARIANTS", "Verdict", "broken", "main"]
+__all__ = ["Verdict", "broken", "main"]
 
-MODELS = ("LF-DNN", "MulT")
-VARIANTS = ("original", "fg")
 _PATCHES = "benchmarks.gate.patches"
 _ROOT = Path(__file__).parents[2]
 
@@ -52,6 +50,8 @@ class Verdict:
         The smallest p after Holm.
     moved : int
         Rows that the same seeds give other bits in, which shows that the patch has reached the runs.
+    rescored : int
+        Rows that are red since the same predictions have another value.
     """
 
     name: str
@@ -62,6 +62,7 @@ class Verdict:
     family: int
     smallest: float
     moved: int = 0
+    rescored: int = 0
 
 
 def broken(
@@ -69,7 +70,7 @@ def broken(
 ) -> Iterator[Verdict]:
     """Break the code in every way, with every set of seeds, each in a process of its own."""
     for seeds in all_seeds:  # what broken scores are worked out from
-        make_runs(place, planned_runs(place, _pick(baseline, seeds)))
+        make_runs(place, planned_runs(place, Selection(seeds=seeds)))
     for seeds in all_seeds:
         for name in names:
             command = [sys.executable, "-m", "benchmarks.gate.breaks", name, str(place.work), place.suite]
@@ -89,7 +90,7 @@ def main(arguments: Sequence[str]) -> int:
     # A change of the patches asks for new runs, which no run id would.
     own = place.work / "broken" / f"{name}-{_fingerprint()}"
     baseline = read(place.work / "baseline.json")
-    pick = _pick(baseline, [int(seed) for seed in seeds])
+    pick = Selection(seeds=tuple(int(seed) for seed in seeds))
     planned = planned_runs(place, pick)
     if one.scoring:
         one.patch()
@@ -99,15 +100,9 @@ def main(arguments: Sequence[str]) -> int:
         _make_broken_runs(place, planned)
     # Scores are remembered in a cache, which must not be that of unbroken ones.
     folders = replace(place.folders, runs=planned.store.root, cache=own / "cache")
-    judgement = judge_suite(planned, folders, baseline, costs=False, narrowed=True)
+    judgement = judge_suite(planned, folders, baseline, costs=False)
     print(json.dumps(asdict(_verdict(name, pick.seeds, judgement))))
     return 0
-
-
-def _pick(baseline: Baseline, seeds: Sequence[int]) -> Selection:
-    known = {cell_parts(name)[3] for name in baseline.cells}
-    models = tuple(model for model in MODELS if model in known)
-    return Selection(models=models, variants=VARIANTS, seeds=tuple(seeds))
 
 
 def _make_broken_runs(place: Place, planned: Planned) -> None:
@@ -126,11 +121,13 @@ def _verdict(name: str, seeds: Sequence[int], judgement: Judgement) -> Verdict:
     for row in judgement.rows:
         counts[row.verdict] = counts.get(row.verdict, 0) + 1
         if row.verdict == "RED":
-            cell = row.cell[3] if row.cell[4] == "original" else f"{row.cell[3]}-{row.cell[4]}"
+            cell = cell_text(row.cell).partition(",")[0]
             red[cell] = red.get(cell, 0) + 1
     smallest = min(row.p for row in judgement.rows)
     moved = sum(row.exact == "moved" for row in judgement.rows)
-    return Verdict(name, tuple(seeds), judgement.exit_code, counts, red, judgement.family, float(smallest), moved)
+    rescored = sum(row.rescored for row in judgement.rows)
+    code = judgement.exit_code
+    return Verdict(name, tuple(seeds), code, counts, red, judgement.family, float(smallest), moved, rescored)
 
 
 def _fingerprint() -> str:

@@ -9,9 +9,12 @@ from benchmarks.gate.breaks import Verdict
 from benchmarks.gate.patches import BREAKS
 from benchmarks.gate.real import Repetition
 from benchmarks.gate.simulation import AIMS, ALPHA, FAMILIES, POWER, Alarms, Caught
-from harness.gate.judge import VERDICTS
+from harness.gate.rows import VERDICTS
 
 __all__ = ["aa_table", "alarm_table", "breaks_table", "power_table"]
+
+
+_MOST_CELLS = 3
 
 
 def alarm_table(rows: Sequence[Alarms]) -> str:
@@ -94,7 +97,12 @@ def _verdict(row: Verdict | None) -> tuple[str, str]:
     if row is None:
         return "", ""
     said = ", ".join(f"{row.counts[verdict]} {verdict.lower()}" for verdict in VERDICTS if row.counts.get(verdict))
-    where = ", ".join(f"{cell} {count}" for cell, count in row.red.items())
+    if row.rescored:
+        said += f"; {row.rescored} by the same predictions"
+    most = sorted(row.red.items(), key=lambda item: (not item[0].startswith("mean"), -item[1]))
+    where = ", ".join(f"{cell} {count}" for cell, count in most[:_MOST_CELLS])
+    if len(most) > _MOST_CELLS:
+        where += f" and {len(most) - _MOST_CELLS} cells more"
     word = {0: "pass", 1: "**drift**", 2: "cannot judge"}[row.exit_code]
     return f"{word}: {said} (p {row.smallest:.2g})", where
 

@@ -23,6 +23,7 @@ from harness.results import Results
 
 __all__ = [
     "COSTS",
+    "PREDICTIONS_DIGITS",
     "SCHEMA",
     "Baseline",
     "CellBaseline",
@@ -34,6 +35,8 @@ __all__ = [
 ]
 
 SCHEMA = 1
+PREDICTIONS_DIGITS = 16
+"""How much of the SHA-256 of predictions a baseline holds."""
 COSTS = ("params", "macs", "params_paper", "macs_paper")
 """The parts of `CellCosts` that a baseline holds."""
 _KEYS = ["dataset", "setting", "task", "model", "variant"]
@@ -56,12 +59,14 @@ class MetricBaseline(_Strict):
 class CellBaseline(_Strict):
     """A model in one variant on one data set and task.
 
-    ``costs`` are those of `CellCosts`, null where the model could not be counted; ``environments`` is the environment's
-    key by seed, ``threads`` those of a run.
+    ``costs`` are those of `CellCosts`, null where the model could not be counted; by seed, ``environments`` is the
+    environment's key and ``predictions`` the beginning of the SHA-256 of the file of predictions; ``threads`` are those
+    of a run.
     """
 
     costs: dict[str, int] | None
     environments: dict[str, str]
+    predictions: dict[str, Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]] = {}
     threads: Annotated[int, Field(ge=1)]
     metrics: Annotated[dict[str, MetricBaseline], Field(min_length=1)]
 
@@ -133,7 +138,7 @@ def make_baseline(
         place = (cell.dataset.name, cell.setting, cell.task, cell.model, cell.variant)
         rows = counted[(counted[_KEYS] == list(place)).all(axis=1)]
         if not rows.empty:
-            cells[cell_key(place)] = _cell(cell, rows, environments, costs.get(place))
+            cells[cell_key(place)] = _cell(cell, rows, environments, results.hashes, costs.get(place))
     used = {key for cell in cells.values() for key in cell.environments.values()}
     return Baseline(
         suite=plan.suite.name,
@@ -226,7 +231,13 @@ def parse(text: str, where: str) -> Baseline:
 _AGAIN = "write it anew with harness baseline"
 
 
-def _cell(cell: Cell, rows: pd.DataFrame, environments: Mapping[str, str], costs: CellCosts | None) -> CellBaseline:
+def _cell(
+    cell: Cell,
+    rows: pd.DataFrame,
+    environments: Mapping[str, str],
+    hashes: Mapping[str, str],
+    costs: CellCosts | None,
+) -> CellBaseline:
     signatures = {metric.name: metric for metric in metrics_for(cell.task, cell.dataset.convention)}
     metrics = {}
     for name, found in rows.groupby("metric", sort=True):
@@ -244,6 +255,9 @@ def _cell(cell: Cell, rows: pd.DataFrame, environments: Mapping[str, str], costs
     return CellBaseline(
         costs=_costs(costs),
         environments={str(run.seed): environments[run.run_id] for run in cell.runs},
+        predictions={
+            str(run.seed): hashes[run.run_id][:PREDICTIONS_DIGITS] for run in cell.runs if run.run_id in hashes
+        },
         threads=cell.runs[0].threads,
         metrics=metrics,
     )

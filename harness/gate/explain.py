@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from harness.errors import InputError
-from harness.gate.baseline import Baseline
-from harness.gate.judge import floor_of
-from harness.gate.numbers import cell_order
+from harness.gate.baseline import Baseline, cell_key
+from harness.gate.numbers import cell_order, cell_parts
+from harness.gate.rows import EVERY, floor_of
+from harness.gate.samples import mean_by_seed, meeting
 from harness.spec import GateOptions
 from harness.statistics import detectable_drift
 
-__all__ = ["Sight", "pairing", "seeds_for", "sights"]
+__all__ = ["Sight", "seeds_for", "sights"]
 
 _MOST_SEEDS = 200
 
@@ -44,15 +45,6 @@ class Sight:
     floor: float
     shift: float
     seeds: int | None = None
-
-
-def pairing(baseline: Baseline, seeds: Iterable[int]) -> tuple[int, int, bool]:
-    """Return how many reference and new runs would meet, and whether in pairs, by the rule of `judge`."""
-    known, asked = set(baseline.seeds), set(seeds)
-    shared = len(known & asked)
-    if shared >= 2 and shared == min(len(known), len(asked)):
-        return shared, shared, True
-    return len(known), len(asked), False
 
 
 def sights(
@@ -86,19 +78,20 @@ def sights(
     if margin is not None and not (np.isfinite(margin) and margin > 0):
         raise InputError(f"the margin must be more than 0, not {margin:g}", where="--margin")
     chosen = [
-        (name, metric, cell)
+        _Known(name, metric, known.mean, known.sd)
         for name, cell in sorted(baseline.cells.items(), key=lambda item: cell_order(item[0]))
-        for metric in cell.metrics
+        for metric, known in cell.metrics.items()
         if options.metrics is None or metric in options.metrics
     ]
+    chosen = [*_means(baseline, {one.metric for one in chosen}), *chosen]
     if not chosen:
         raise InputError("the baseline has none of the metrics in gate.metrics", where=baseline.suite)
-    n, m, paired = pairing(baseline, seeds)
+    n, m, paired = meeting(baseline.seeds, seeds)
     level = options.alpha / len(chosen)
     shifts: dict[float, float] = {}
     needed: dict[tuple[float, float], int | None] = {}
-    for name, metric, cell in chosen:
-        known = cell.metrics[metric]
+    for known in chosen:
+        name, metric = known.cell, known.metric
         place = "/".join(name.split("/")[:2])
         floor = floor_of(metric, options, baseline.data[place].test)
         mean = np.nan if known.mean is None else known.mean
@@ -117,6 +110,32 @@ def sights(
                 needed[wished, relative] = seeds_for(wished, level, floor=relative, power=power)
             found = needed.get((wished, relative))
         yield Sight(name, metric, mean, sd, floor, max(shifts[relative] * sd, floor), found)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A metric of a cell, or of the mean of all cells."""
+
+    cell: str
+    metric: str
+    mean: float | None
+    sd: float | None
+
+
+def _means(baseline: Baseline, metrics: Collection[str]) -> Iterator[_Known]:
+    """Yield the means over all cells that `judge` compares besides, in order."""
+    together: dict[tuple[str, str], list[dict[int, float]]] = {}
+    for name, cell in sorted(baseline.cells.items(), key=lambda item: cell_order(item[0])):
+        dataset, setting, task, *_ = cell_parts(name)
+        for metric, known in cell.metrics.items():
+            values = {int(seed): value for seed, value in known.values.items() if value is not None}
+            if metric in metrics and len(values) == len(known.values):
+                together.setdefault((cell_key((dataset, setting, task, EVERY, EVERY)), metric), []).append(values)
+    for (name, metric), cells in together.items():
+        means = list(mean_by_seed(cells).values())
+        if len(cells) > 1 and means:
+            sd = float(np.std(means, ddof=1)) if len(means) > 1 else None
+            yield _Known(name, metric, float(np.mean(means)), sd)
 
 
 def seeds_for(shift: float, level: float, *, floor: float = 0.0, power: float = 0.8) -> int | None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from harness.gate.judge import VERDICTS, CostRow, Judgement, MetricRow, Verdict
 from harness.gate.numbers import cell_text, difference_text, p_text, row_sentence, value_text
+from harness.gate.rows import VERDICTS, CostRow, Judgement, MetricRow, Verdict
 from harness.wording import counted
 
 __all__ = ["COMMENT_MARK", "LONGEST_SUMMARY", "MOST_ANNOTATIONS", "as_annotations", "as_markdown", "worst_first"]

@@ -3,160 +3,41 @@
 The rule: **red** only if the Holm-adjusted one-sided p of a loss is below alpha *and* the loss exceeds the metric's
 floor; **amber** if one of the two; **stale** if a gain fulfils both, so that the baseline no longer says what the code
 can do; else **green**. Params and MACs must be equal. What cannot be judged is never a pass and never a regression.
+
+Beside every cell stands the mean over all cells of a data set, setting and task, seed by seed: code that all models
+share loses a little everywhere, which no single cell may show. And where predictions are those of the baseline to the
+last bit, the metric must be as well: if not, the metric's code has changed, whatever the size of the difference.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal, TypeAlias
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from harness.costs import CellCosts, CellKey
-from harness.gate.baseline import Baseline, CellBaseline, MetricBaseline, cell_key
+from harness.gate.baseline import PREDICTIONS_DIGITS, Baseline, CellBaseline, MetricBaseline, cell_key
 from harness.gate.findings import costs_lacking, data_problems, more, notes_on, run_problems, sound, undefined
-from harness.metrics import definition, metrics_for
+from harness.gate.rows import EVERY, CostRow, Exactness, Judgement, MetricRow, Verdict, floor_of
+from harness.gate.samples import Sample, mean_sample
+from harness.metrics import metrics_for
 from harness.plan import Cell, Plan
 from harness.results import Results
 from harness.spec import GateOptions
-from harness.statistics import Drift, drift, drift_margin, holm
+from harness.statistics import drift_margin, holm
 from harness.wording import counted, listing
 
-__all__ = ["VERDICTS", "CostRow", "Judgement", "MetricRow", "Verdict", "floor_of", "judge"]
+__all__ = ["judge"]
 
-Verdict: TypeAlias = Literal["RED", "AMBER", "GREEN", "STALE", "CANNOT JUDGE"]
-VERDICTS: tuple[Verdict, ...] = ("RED", "CANNOT JUDGE", "AMBER", "STALE", "GREEN")
-"""The worst first."""
-Exactness: TypeAlias = Literal["", "equal", "moved"]
-
-_POINTS, _UNITS = 0.005, 0.005
-"""Half a point of accuracy or F1; 0.005 of MAE or Corr."""
 _COST_NAMES = {
     "params": "Params",
     "macs": "MACs",
     "params_paper": "Params (paper's count)",
     "macs_paper": "MACs (paper's count)",
 }
-
-
-@dataclass(frozen=True)
-class MetricRow:
-    """One comparison.
-
-    Attributes
-    ----------
-    cell : tuple of str
-        Data set, setting, task, model, variant.
-    metric : str
-    reference, new : float
-        Means over seeds; accuracies and F1 as fractions.
-    difference : float
-        New minus reference.
-    found : Drift or None
-        The test, with its differences sign-corrected; None where there was nothing to test.
-    p : float
-        Holm-adjusted, of a loss.
-    floor, margin : float
-        Losses up to `floor` do not matter; one beyond `margin` is red, whatever else happens in the gate.
-    exact : str
-        ``equal`` or ``moved`` where machine, versions, threads and seeds are those of the baseline, else empty.
-    verdict : str
-    why : str
-        What is behind a verdict that the numbers do not tell.
-    """
-
-    cell: CellKey
-    metric: str
-    reference: float
-    new: float
-    difference: float
-    found: Drift | None
-    floor: float
-    p: float = np.nan
-    p_better: float = np.nan
-    margin: float = np.nan
-    exact: Exactness = ""
-    verdict: Verdict = "CANNOT JUDGE"
-    why: str = ""
-
-    @property
-    def percent(self) -> bool:
-        """Whether it is shown in percent."""
-        metric = definition(self.metric)
-        return metric is not None and metric.percent
-
-
-@dataclass(frozen=True)
-class CostRow:
-    """Params or MACs of a cell, which must be equal; `why` says what kept one of them from being counted."""
-
-    cell: CellKey
-    name: str
-    reference: int | None
-    new: int | None
-    verdict: Verdict
-    why: str = ""
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """What the gate says.
-
-    Attributes
-    ----------
-    suite : str
-    options : GateOptions
-    rows : tuple of MetricRow
-    costs : tuple of CostRow
-    family : int
-        Comparisons in the family.
-    problems : tuple of str
-        What makes the gate unable to judge, beside rows that say so themselves.
-    notes : tuple of str
-        What a reader should know that changes no verdict.
-    """
-
-    suite: str
-    options: GateOptions
-    rows: tuple[MetricRow, ...] = ()
-    costs: tuple[CostRow, ...] = ()
-    family: int = 0
-    problems: tuple[str, ...] = ()
-    notes: tuple[str, ...] = field(default=())
-
-    @property
-    def every(self) -> tuple[MetricRow | CostRow, ...]:
-        """All rows, metrics before costs."""
-        return (*self.rows, *self.costs)
-
-    def count(self, verdict: Verdict) -> int:
-        """Return how many rows have a verdict, costs included."""
-        return [row.verdict for row in self.every].count(verdict)
-
-    @property
-    def exit_code(self) -> int:
-        """0 pass, 1 drift, 2 cannot judge; the last wins: a gate with holes has not judged the suite."""
-        if self.problems or self.count("CANNOT JUDGE") or not (self.rows or self.costs):
-            return 2
-        return 1 if self.count("RED") else 0
-
-    @property
-    def summary(self) -> str:
-        """The verdict in a sentence."""
-        told = [f"{self.count(verdict)} {verdict.lower()}" for verdict in VERDICTS if self.count(verdict)]
-        what = {0: "pass", 1: "drift", 2: "cannot judge"}[self.exit_code]
-        return f"{what}: {listing(told) or 'nothing was compared'}"
-
-
-def floor_of(metric: str, options: GateOptions, test: int) -> float:
-    """Return the largest loss of a metric that does not matter: half a point or 0.005, and never below 1 / N_test."""
-    known = definition(metric)
-    percent = known is not None and known.percent
-    asked = options.floors.get(metric, options.floors.get("*", _POINTS) if percent else _UNITS)
-    return max(asked, 1 / test)
 
 
 def judge(
@@ -210,7 +91,9 @@ def judge(
         if test is None:
             problems.append(f"the baseline says nothing of the data of {name}: write it anew with harness baseline")
             continue
-        judged = _Cell(cell, known, options, test.test, baseline.seeds, _environments(results, cell))
+        judged = _Cell(
+            cell, known, options, test.test, baseline.seeds, _environments(results, cell), _hashes(results, cell)
+        )
         rows.extend(judged.rows(shown.get(place)))
         if costs is not None:
             cost_rows.extend(_cost_rows(place, known, costs.get(place), (uncounted or {}).get(place, "")))
@@ -218,7 +101,7 @@ def judge(
         problems.append(f"the suite no longer has {gone[0]}{more(gone)}: write the baseline anew if that is meant")
     if not rows and not problems:
         problems.append("the suite has no runs that could be compared")
-    rows = _with_verdicts(rows, options)
+    rows = _with_verdicts([*rows, *_means(rows)], options)
     notes = [*notes_on(baseline, plan, [row.exact for row in rows if row.found is not None])]
     notes += costs_lacking(baseline, () if costs is None else seen)
     return Judgement(
@@ -245,6 +128,7 @@ class _Cell:
     test: int
     seeds: tuple[int, ...]
     environments: Mapping[int, str]
+    hashes: Mapping[int, str]
 
     def rows(self, found: pd.DataFrame | None) -> Iterator[MetricRow]:
         signatures = {m.name: m.signature for m in metrics_for(self.cell.task, self.cell.dataset.convention)}
@@ -269,28 +153,26 @@ class _Cell:
         broken = undefined(old, "the baseline") or undefined(values, "the new runs")
         if broken:
             return self._unjudged(name, reference, broken, values)
-        sign = 1.0 if reference.higher_is_better else -1.0
-        shared = sorted(old.keys() & values.keys())
-        paired = len(shared) >= 2 and len(shared) == min(len(old), len(values))
-        if paired:
-            then, now = ([one[seed] for seed in shared] for one in (old, values))
-        else:
-            then, now = list(old.values()), list(values.values())
-        tested = drift(sign * np.array(then), sign * np.array(now), paired=paired)
-        row = MetricRow(
-            self._place,
-            name,
-            float(np.mean(then)),
-            float(np.mean(now)),
-            sign * tested.difference,
-            tested,
-            floor_of(name, self.options, self.test),
-            exact=self._exactness(shared, old, values),
-        )
-        if tested.method == "none":
-            why = f"{counted(len(old), 'reference run')} against {counted(len(values), 'new run')} cannot be compared"
-            return replace(row, why=f"{why}: a baseline needs two seeds, better five")
-        return row
+        sample = Sample(old, dict(values), reference.higher_is_better)
+        floor = floor_of(name, self.options, self.test)
+        row = _compared(self._place, name, sample, floor)
+        why = row.why
+        if seeds := self._rescored(sample):
+            named = listing([str(seed) for seed in seeds])
+            why = f"the same predictions score otherwise (seed {named}): the metric's code has changed"
+        return replace(row, exact=self._exactness(sample.shared, old, values), rescored=bool(seeds), why=why)
+
+    def _rescored(self, sample: Sample) -> list[int]:
+        """Return the seeds whose predictions are those of the baseline, but whose values are not."""
+        alike = [
+            seed
+            for seed in sample.shared
+            if self.known.predictions.get(str(seed), "") == self.hashes.get(seed, "")[:PREDICTIONS_DIGITS] != ""
+        ]
+        # Another numpy may sum in another order.
+        return [
+            seed for seed in alike if not math.isclose(sample.old[seed], sample.new[seed], rel_tol=1e-9, abs_tol=1e-12)
+        ]
 
     def _exactness(self, shared: Sequence[int], old: Mapping[int, float], new: Mapping[int, float]) -> Exactness:
         alike = [
@@ -316,6 +198,30 @@ class _Cell:
         return _place(self.cell)
 
 
+def _compared(place: CellKey, metric: str, sample: Sample, floor: float) -> MetricRow:
+    then, now, tested = sample.compare()
+    sign = 1.0 if sample.higher_is_better else -1.0
+    row = MetricRow(place, metric, then, now, sign * tested.difference, tested, floor, sample=sample)
+    if tested.method != "none":
+        return row
+    why = (
+        f"{counted(len(sample.old), 'reference run')} against {counted(len(sample.new), 'new run')} cannot be compared"
+    )
+    return replace(row, why=f"{why}: a baseline needs two seeds, better five")
+
+
+def _means(rows: Sequence[MetricRow]) -> Iterator[MetricRow]:
+    """Yield the mean over all cells that could be compared, metric by metric."""
+    together: dict[tuple[str, str, str, str], list[MetricRow]] = {}
+    for row in rows:
+        if row.sample is not None:
+            together.setdefault((*row.cell[:3], row.metric), []).append(row)
+    for (dataset, setting, task, metric), found in together.items():
+        sample = mean_sample([row.sample for row in found if row.sample is not None])
+        if sample is not None:
+            yield _compared((dataset, setting, task, EVERY, EVERY), metric, sample, found[0].floor)
+
+
 def _with_verdicts(rows: Sequence[MetricRow], options: GateOptions) -> list[MetricRow]:
     tested = [row.found if row.found is not None and row.found.method != "none" else None for row in rows]
     worse = holm([np.nan if one is None else one.p_worse for one in tested])
@@ -332,7 +238,7 @@ def _with_verdicts(rows: Sequence[MetricRow], options: GateOptions) -> list[Metr
         large, won = loss > row.floor * _EXCEEDS, -loss > row.floor * _EXCEEDS
         verdict: Verdict = "GREEN"
         why = row.why
-        if lost and large:
+        if row.rescored or (lost and large):
             verdict = "RED"
         elif row.exact == "moved" and options.exact == "fail":
             verdict, why = "RED", "values moved on the machine and versions of the baseline (gate.exact: fail)"
@@ -366,6 +272,10 @@ def _cost_rows(place: CellKey, known: CellBaseline, now: CellCosts | None, reaso
 def _environments(results: Results, cell: Cell) -> dict[int, str]:
     by_run = dict(zip(results.runs["run_id"], results.runs["environment"], strict=True))
     return {run.seed: str(by_run.get(run.run_id, "")) for run in cell.runs}
+
+
+def _hashes(results: Results, cell: Cell) -> dict[int, str]:
+    return {run.seed: results.hashes.get(run.run_id, "") for run in cell.runs}
 
 
 def _place(cell: Cell) -> CellKey:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from harness.gate.judge import CostRow, MetricRow
+from harness.gate.rows import EVERY, CostRow, MetricRow
 from harness.metrics import definition
 from harness.spec import VARIANTS
 
@@ -25,8 +25,10 @@ def cell_order(name: str) -> tuple[str, str, str, str, int]:
 
 
 def cell_text(cell: tuple[str, str, str, str, str]) -> str:
-    """Name a cell: ``MulT-fg, synthetic (unaligned), regression``."""
+    """Name a cell: ``MulT-fg, synthetic (unaligned), regression``, or the mean of all cells."""
     dataset, setting, task, model, variant = cell
+    if model == EVERY:
+        return f"mean of all cells, {dataset} ({setting}), {task}"
     return f"{model}{'' if variant == 'original' else f'-{variant}'}, {dataset} ({setting}), {task}"
 
 

@@ -15,8 +15,8 @@ from urllib.parse import quote
 
 from harness import __version__
 from harness.gate.findings import sound
-from harness.gate.judge import CostRow, Judgement, MetricRow, Verdict
 from harness.gate.numbers import cell_text, row_sentence
+from harness.gate.rows import CostRow, Judgement, MetricRow, Verdict
 
 __all__ = ["as_data", "as_json", "as_junit", "as_sarif", "lines_of"]
 
@@ -164,7 +164,9 @@ def _metric_data(row: MetricRow) -> dict[str, Any]:
         "method": tested.method if tested else None,
         "n_reference": tested.n_reference if tested else None,
         "n_new": tested.n_new if tested else None,
+        "cells": row.sample.cells if row.sample else None,
         "exact": row.exact or None,
+        "rescored": row.rescored,
         "verdict": row.verdict,
         "why": row.why,
     }

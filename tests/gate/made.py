@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -78,8 +79,12 @@ def results(
     test: int = TEST,
     undone: Mapping[str, str] | None = None,
     environment: str = "aaaa1111",
+    predicted: str = "",
 ) -> Results:
-    """Records of a plan as `collect` gives them; `undone` says by label which runs are failed or missing."""
+    """Records of a plan as `collect` gives them; `undone` says by label which runs are failed or missing.
+
+    Predictions are those of other results where `predicted` is the same and not empty.
+    """
     undone = undone or {}
     values: list[dict[str, Any]] = []
     runs: dict[str, dict[str, Any]] = {}
@@ -121,6 +126,7 @@ def results(
         skipped=pd.DataFrame(),
         environments={environment: {"python": "3.11.2", "device": "cpu"}},
         predictions=predictions,
+        hashes={run_id: hashlib.sha256(f"{predicted} {run_id}".encode()).hexdigest() for run_id in runs if predicted},
     )
 
 
