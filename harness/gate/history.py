@@ -70,13 +70,13 @@ def from_git(path: Path) -> tuple[list[Version], list[str]]:
         If the file is in no git checkout, or was never committed.
     """
     place = path.resolve()
-    log = _git(place.parent, "log", "--follow", "--name-only", f"--format=%x1e{_FIELDS}", "--", place.name)
+    log = _git(place.parent, "log", "--follow", "--name-only", "-z", f"--format=%x1e{_FIELDS}", "--", place.name)
     versions, left_out = [], []
     top = Path(_git(place.parent, "rev-parse", "--show-toplevel").strip())
     for entry in filter(str.strip, log.split("\x1e")):
-        head, _, names = entry.partition("\n")
+        head, _, names = entry.partition("\0")
         commit, when, subject = head.split("\x1f", 2)
-        name = names.strip().splitlines()[-1] if names.strip() else place.relative_to(top).as_posix()
+        name = names.strip("\0\n") or place.relative_to(top).as_posix()
         try:
             text = _git(top, "show", f"{commit}:{name}")
             versions.append(Version(commit[:_SHORT], when, subject, parse(text, f"{name} at {commit[:_SHORT]}")))

@@ -223,7 +223,9 @@ def _skewed_table(n: int, m: int) -> tuple[FloatArray, FloatArray]:
     p = np.maximum(sorted_p[:, counts - 1].min(axis=0), 1e-300)
     p = np.maximum.accumulate(p)
     kept = np.concatenate([[True], np.diff(p) > 0])
-    return np.log((counts[kept] + 1) / (sorted_p.shape[1] + 1)), np.log(p[kept])
+    # Two standard errors up: of a share that is itself an estimate the gate's promise holds on the safe side.
+    shares = (counts[kept] + 2 * np.sqrt(counts[kept]) + 1) / (sorted_p.shape[1] + 1)
+    return np.log(np.minimum(shares, 1.0)), np.log(p[kept])
 
 
 def _two_sample(old: FloatArray, now: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, NDArray[np.bool_]]:

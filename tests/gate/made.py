@@ -14,6 +14,7 @@ import pytest
 
 from harness.costs import CellCosts, CellKey
 from harness.gate import Baseline, CostRow, Judgement, MetricRow, Verdict, judge, make_baseline
+from harness.gate.history import Version
 from harness.metrics import metrics_for
 from harness.plan import Cell, Plan
 from harness.results import CELL, RUN_COLUMNS, VALUE_COLUMNS, Predictions, Results
@@ -201,3 +202,19 @@ def judgement(*rows: MetricRow | CostRow, **changes: Any) -> Judgement:
     metrics = tuple(one for one in rows if isinstance(one, MetricRow))
     counted = tuple(one for one in rows if isinstance(one, CostRow))
     return Judgement("fake", GateOptions(), metrics, counted, len(metrics), **changes)
+
+
+def versions(*losses: float, seed: int = 0) -> list[Version]:
+    """Versions of a baseline of two cells, each so much worse than the first, with seed noise of its own."""
+    asked = plan(models=("LF-DNN", "TFN"))
+    found = []
+    for number, loss in enumerate(losses):
+        rng = np.random.default_rng([seed, number])
+        noise = {run.seed: float(rng.normal(0, 0.004)) for run in asked.runs}
+
+        def value(_: object, one: int, metric: str, loss: float = loss, noise: dict[int, float] = noise) -> float:
+            return LEVELS.get(metric, 0.8) + noise[one] - loss
+
+        known = baseline(asked, value)
+        found.append(Version(f"v{number}", f"2026-01-{number + 1:02}", f"change {number}", known))
+    return found

@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from harness.errors import InputError
-from harness.executors import Elsewhere, Event, Failed, Finished, PutBack, Started
+from harness.executors import Elsewhere, Event, Failed, Finished, Progress, PutBack, Started
 from harness.executors.ray_executor import RayExecutor
 from harness.spec import Resources
 from harness.store import RunStore
@@ -48,7 +48,9 @@ class Place:
         return RayExecutor(self.address, target=target, preload=(), **options)
 
     def kinds(self, seed: int) -> list[type[Event]]:
-        return [type(event) for event in self.events if event.spec.seed == seed]
+        """What was told of a run, but for its progress, of which a slow machine tells more."""
+        told = [event for event in self.events if not isinstance(event, Progress)]
+        return [type(event) for event in told if event.spec.seed == seed]
 
     def attempts(self) -> list[int]:
         """The seeds of the runs that began, by the notes of `noted`."""

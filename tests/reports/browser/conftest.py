@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness import models
+from harness.gate.history import series_of
 from harness.reports import render
+from harness.reports.history import render_history
 from harness.reports.run_pages import run_pages
 from harness.results import collect
 from tests.browser import opened, running_browser
+from tests.gate import made
 from tests.reports import fakes
 from tests.reports.browser.shown import NOW, Site
 
@@ -53,6 +56,14 @@ def held(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("held")
     report, *_ = render(collect(plan, store.as_store), plan, out, now=NOW, resamples=fakes.RESAMPLES)
     return report
+
+
+@pytest.fixture(scope="module")
+def past(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The history of a baseline with a change of level."""
+    known = made.versions(0.0, 0.0, 0.0, 0.1, 0.1, 0.1)
+    out = tmp_path_factory.mktemp("past") / "history.html"
+    return render_history(known, series_of(known), ["0123abcd: not JSON"], out, now=NOW)
 
 
 @pytest.fixture

@@ -158,15 +158,18 @@ KINDS = {
     ],
     "run": [".chart text", ".enlarge", "pre", "figcaption", ".badge", ".warning", "dt"],
     "failed": ["#failure .warning", "#failure pre"],
+    "history": [".chart text", "figcaption", ".badge", ".warning", "thead th", "tbody td", "code"],
 }
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_text_stands_out_from_its_ground(browser: Browser, held: Path, scheme: Literal["light", "dark"]) -> None:
+def test_every_text_stands_out_from_its_ground(
+    browser: Browser, held: Path, past: Path, scheme: Literal["light", "dark"]
+) -> None:
     runs = sorted((held.parent / "runs").iterdir())
     failed = next(path for path in runs if 'id="failure"' in path.read_text(encoding="utf-8"))
     done = next(path for path in runs if path != failed)
-    for name, path in {"report": held, "run": done, "failed": failed}.items():
+    for name, path in {"report": held, "run": done, "failed": failed, "history": past}.items():
         with opened(browser, path, color_scheme=scheme) as shown:
             shown.evaluate("for (const fold of document.querySelectorAll('details')) fold.open = true")
             found = shown.evaluate(WRITTEN.replace("KINDS", json.dumps(KINDS[name])))
@@ -190,10 +193,11 @@ def test_light_and_dark_differ(browser: Browser, site: Site) -> None:
 
 
 @pytest.mark.parametrize("width", [320, 390])
-def test_a_phone_never_scrolls_the_page_sideways(browser: Browser, site: Site, width: int) -> None:
-    for path in (site.report, site.run):
+def test_a_phone_never_scrolls_the_page_sideways(browser: Browser, site: Site, past: Path, width: int) -> None:
+    for path in (site.report, site.run, past):
         with opened(browser, path, width=width) as shown:
-            shown.get_by_role("button", name="Open all folds").click()
+            if path != past:  # which has no folds
+                shown.get_by_role("button", name="Open all folds").click()
             assert shown.evaluate("document.documentElement.scrollWidth") <= width, path.name
 
 
