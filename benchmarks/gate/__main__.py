@@ -16,9 +16,9 @@ from typing import TypeVar
 from benchmarks.arguments import positive
 from benchmarks.gate.breaks import broken
 from benchmarks.gate.patches import BREAKS
-from benchmarks.gate.real import Note, Place, baseline_of, other_seeds, repetitions
+from benchmarks.gate.real import Note, Place, baseline_of, crosswise, other_seeds, repetitions
 from benchmarks.gate.simulation import DESIGNS, NOISES, Design, simulate
-from benchmarks.gate.table import aa_table, alarm_table, breaks_table, power_table
+from benchmarks.gate.table import aa_table, alarm_table, breaks_table, crosswise_line, power_table
 
 __all__ = ["PARTS", "main"]
 
@@ -98,6 +98,8 @@ def _real(place: Place, parts: Sequence[str], size: _Size, asked: argparse.Names
     if "aa" in parts:
         rows = list(_until(end, repetitions(place, baseline, asked.repetitions or size.repetitions, note)))
         print(aa_table(rows), end="\n\n", flush=True)
+        crossed = list(crosswise(place, [baseline.seeds, *(one.seeds for one in rows)]))
+        print(crosswise_line(crossed), end="\n\n", flush=True)
         passed = all(one.judgement.exit_code == 0 for one in rows)
     if "breaks" in parts:
         seeds = [baseline.seeds, *([other_seeds(baseline.seeds, 0)] if size.other_seeds else [])]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.gate import Baseline, Judgement, read, write
+from harness.gate import Baseline, Judgement, judge, make_baseline, read, write
 from harness.plan import Selection
+from harness.results import collect
 from harness.workflow import Folders, Planned, RunOptions, judge_suite, make_suite_baseline, plan_suite, run_suite
 
-__all__ = ["Note", "Place", "Repetition", "baseline_of", "other_seeds", "planned_runs", "repetitions"]
+__all__ = ["Note", "Place", "Repetition", "baseline_of", "crosswise", "other_seeds", "planned_runs", "repetitions"]
 
 Note = Callable[[str], None]
 
@@ -116,3 +118,17 @@ def repetitions(place: Place, baseline: Baseline, count: int, note: Note) -> Ite
         found = Repetition(seeds, judge_suite(planned, place.folders, baseline))
         note(f"repetition {number + 1} of {count}: {found.judgement.summary}")
         yield found
+
+
+def crosswise(place: Place, sets: Sequence[tuple[int, ...]]) -> Iterator[Judgement]:
+    """Judge every set of seeds by a baseline of every other: more gates from the same runs, which are not independent.
+
+    Costs are left out.
+    """
+    collected = []
+    for seeds in sets:
+        planned = planned_runs(place, Selection(seeds=seeds))
+        results = collect(planned.plan, planned.store)
+        collected.append((planned.plan, results, make_baseline(planned.plan, results, {}, {})))
+    for (_, _, baseline), (plan, results, _) in itertools.permutations(collected, 2):
+        yield judge(baseline, plan, results, None)

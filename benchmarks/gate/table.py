@@ -9,9 +9,10 @@ from benchmarks.gate.breaks import Verdict
 from benchmarks.gate.patches import BREAKS
 from benchmarks.gate.real import Repetition
 from benchmarks.gate.simulation import AIMS, ALPHA, FAMILIES, POWER, Alarms, Caught
+from harness.gate import Judgement
 from harness.gate.rows import VERDICTS
 
-__all__ = ["aa_table", "alarm_table", "breaks_table", "power_table"]
+__all__ = ["aa_table", "alarm_table", "breaks_table", "crosswise_line", "power_table"]
 
 
 _MOST_CELLS = 3
@@ -71,6 +72,15 @@ def aa_table(rows: Sequence[Repetition]) -> str:
         "MACs are among the green rows)"
     )
     return _table(title, head, body)
+
+
+def crosswise_line(judgements: Sequence[Judgement]) -> str:
+    """Say how many of the gates between all sets of seeds were red, and how many could not judge."""
+    codes = [one.exit_code for one in judgements]
+    return (
+        f"Every set of seeds against every other, {len(codes)} gates which are not independent: {codes.count(1)} red, "
+        f"{codes.count(2)} cannot judge"
+    )
 
 
 def breaks_table(rows: Sequence[Verdict], suite_seeds: Sequence[int]) -> str:

@@ -115,6 +115,7 @@ def test_the_command_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     text = capsys.readouterr().out
     assert text.count("False alarms under no change") == 1
     assert "1 of 1 gates pass" in text
+    assert "2 gates which are not independent: 0 red, 0 cannot judge" in text
     lines = {line.split(" | ")[0].removeprefix("| "): line for line in text.splitlines()}
     assert "| 0 | pass: 18 green (p 1)" in lines["nothing (control)"]
     assert "| 12 | " in lines["predictions one utterance off"]
