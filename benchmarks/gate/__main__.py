@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from benchmarks.arguments import positive
-from benchmarks.gate.breaks import broken
+from benchmarks.gate.breaks import broken, cases_of
 from benchmarks.gate.patches import BREAKS
-from benchmarks.gate.real import Note, Place, baseline_of, crosswise, other_seeds, repetitions
+from benchmarks.gate.real import Note, Place, baseline_of, crosswise, repetitions
 from benchmarks.gate.simulation import DESIGNS, NOISES, Design, simulate
 from benchmarks.gate.table import aa_table, alarm_table, breaks_table, crosswise_line, power_table
+from harness.gate import read
 
 __all__ = ["PARTS", "main"]
 
@@ -93,7 +94,7 @@ def _simulate(size: _Size, workers: int, note: Note) -> None:
 def _real(place: Place, parts: Sequence[str], size: _Size, asked: argparse.Namespace, note: Note) -> bool:
     """Do the parts that train; what is not begun after the minutes that were asked for is left out of the tables."""
     end = math.inf if asked.minutes is None else time.monotonic() + 60 * asked.minutes
-    baseline = baseline_of(place, note)
+    baseline = read(baseline_of(place, note))
     passed = True
     if "aa" in parts:
         rows = list(_until(end, repetitions(place, baseline, asked.repetitions or size.repetitions, note)))
@@ -102,9 +103,9 @@ def _real(place: Place, parts: Sequence[str], size: _Size, asked: argparse.Names
         print(crosswise_line(crossed), end="\n\n", flush=True)
         passed = all(one.judgement.exit_code == 0 for one in rows)
     if "breaks" in parts:
-        seeds = [baseline.seeds, *([other_seeds(baseline.seeds, 0)] if size.other_seeds else [])]
-        found = list(_until(end, broken(place, baseline, asked.breaks or size.breaks, seeds, note)))
-        print(breaks_table(found, baseline.seeds), flush=True)
+        cases = list(cases_of(place, baseline, others=size.other_seeds, note=note))
+        found = list(_until(end, broken(place, cases, asked.breaks or size.breaks, note)))
+        print(breaks_table(found), flush=True)
     return passed
 
 

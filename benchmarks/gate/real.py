@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.gate import Baseline, Judgement, judge, make_baseline, read, write
+from harness.gate import Baseline, Judgement, judge, make_baseline, write
 from harness.plan import Selection
 from harness.results import collect
 from harness.workflow import Folders, Planned, RunOptions, judge_suite, make_suite_baseline, plan_suite, run_suite
@@ -35,6 +35,11 @@ class Place:
     work: Path
     suite: str = "quick"
     workers: int | None = None
+
+    @property
+    def baseline(self) -> Path:
+        """The baseline with the suite's own seeds."""
+        return self.work / "baseline.json"
 
     @property
     def folders(self) -> Folders:
@@ -99,14 +104,17 @@ def check(failed: Sequence[object], interrupted: bool) -> None:
         raise RuntimeError(f"{len(failed)} runs failed, such as {failed[0]}")
 
 
-def baseline_of(place: Place, note: Note) -> Baseline:
-    """Return the baseline of the suite with its own seeds; run it where that is not done yet."""
-    path = place.work / "baseline.json"
-    planned = planned_runs(place, Selection())
-    note(f"baseline: {len(planned.plan.runs)} runs")
+def baseline_of(place: Place, note: Note, seeds: tuple[int, ...] = ()) -> Path:
+    """Write the baseline of the suite, with other seeds than its own where they are given, and return its file.
+
+    What has not run yet is run.
+    """
+    path = place.baseline if not seeds else place.work / f"baseline-{len(seeds)}.json"
+    planned = planned_runs(place, Selection(seeds=seeds))
+    note(f"{path.stem}: {len(planned.plan.runs)} runs")
     make_runs(place, planned)
     write(make_suite_baseline(planned, place.folders), path)
-    return read(path)
+    return path
 
 
 def repetitions(place: Place, baseline: Baseline, count: int, note: Note) -> Iterator[Repetition]:

@@ -83,38 +83,31 @@ def crosswise_line(judgements: Sequence[Judgement]) -> str:
     )
 
 
-def breaks_table(rows: Sequence[Verdict], suite_seeds: Sequence[int]) -> str:
-    """Return the verdicts on broken code, with the seeds of the suite and with others."""
-    head = [
-        *("what is broken", "should be red", "rows whose bits moved"),
-        *("the same seeds", "red rows in", "other seeds", "red rows in"),
-    ]
+def breaks_table(rows: Sequence[Verdict]) -> str:
+    """Return the verdicts on broken code, a column a case."""
+    cases = list(dict.fromkeys(row.case for row in rows))
+    head = ["what is broken", "should be red", "rows whose bits moved", *cases]
     body = []
     for name in dict.fromkeys(row.name for row in rows):
-        same, other = (
-            next((row for row in rows if row.name == name and (row.seeds == tuple(suite_seeds)) is alike), None)
-            for alike in (True, False)
-        )
-        one = BREAKS[name]
-        moved = "" if same is None else same.moved
-        body.append([one.title, "yes" if one.harmful else "no", moved, *_verdict(same), *_verdict(other)])
+        found = {row.case: row for row in rows if row.name == name}
+        moved = max(row.moved for row in found.values())
+        told = [_verdict(found[case]) if case in found else "" for case in cases]
+        body.append([BREAKS[name].title, "yes" if BREAKS[name].harmful else "no", moved, *told])
     family = rows[0].family if rows else 0
-    title = f"Broken code, {len(suite_seeds)} runs a cell against {len(suite_seeds)}, a family of {family} comparisons"
-    return _table(title, head, body)
+    return _table(f"Broken code, a family of {family} comparisons: verdict, rows, smallest p after Holm", head, body)
 
 
-def _verdict(row: Verdict | None) -> tuple[str, str]:
-    if row is None:
-        return "", ""
+def _verdict(row: Verdict) -> str:
     said = ", ".join(f"{row.counts[verdict]} {verdict.lower()}" for verdict in VERDICTS if row.counts.get(verdict))
+    if row.red:
+        most = sorted(row.red.items(), key=lambda item: (not item[0].startswith("mean"), -item[1]))
+        where = ", ".join(f"{cell} {count}" for cell, count in most[:_MOST_CELLS])
+        more = f" and {len(most) - _MOST_CELLS} cells more" if len(most) > _MOST_CELLS else ""
+        said += f"; red: {where}{more}"
     if row.rescored:
         said += f"; {row.rescored} by the same predictions"
-    most = sorted(row.red.items(), key=lambda item: (not item[0].startswith("mean"), -item[1]))
-    where = ", ".join(f"{cell} {count}" for cell, count in most[:_MOST_CELLS])
-    if len(most) > _MOST_CELLS:
-        where += f" and {len(most) - _MOST_CELLS} cells more"
     word = {0: "pass", 1: "**drift**", 2: "cannot judge"}[row.exit_code]
-    return f"{word}: {said} (p {row.smallest:.2g})", where
+    return f"{word}: {said} (p {row.smallest:.2g})"
 
 
 def _rate(one: Alarms, family: int) -> str:

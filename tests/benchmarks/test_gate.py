@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.gate import simulation
+from benchmarks.gate import breaks, simulation
 from benchmarks.gate.__main__ import main
 from benchmarks.gate.breaks import Verdict
 from benchmarks.gate.patches import BREAKS
@@ -95,13 +95,34 @@ def test_tables_say_what_missed_its_aim() -> None:
 
 
 def test_verdicts_stand_beside_each_other() -> None:
-    same = Verdict("rolled", (1, 2), 1, {"RED": 3, "GREEN": 3}, {"MulT-fg": 3}, 6, 1e-5, 5)
-    other = Verdict("rolled", (3, 4), 0, {"AMBER": 2, "GREEN": 4}, {}, 6, 0.2)
-    line = breaks_table([same, other], (1, 2)).splitlines()[-1]
-    assert line == (
-        "| predictions one utterance off | yes | 5 | **drift**: 3 red, 3 green (p 1e-05) | MulT-fg 3 "
-        "| pass: 2 amber, 4 green (p 0.2) |  |"
+    same = Verdict("rolled", "2 : 2, the same seeds", 1, {"RED": 3, "GREEN": 3}, {"MulT-fg": 3}, 6, 1e-5, 5, 2)
+    other = Verdict("rolled", "2 : 2, other seeds", 0, {"AMBER": 2, "GREEN": 4}, {}, 6, 0.2)
+    lines = breaks_table([same, other]).splitlines()
+    assert lines[-1] == (
+        "| predictions one utterance off | yes | 5 "
+        "| **drift**: 3 red, 3 green; red: MulT-fg 3; 2 by the same predictions (p 1e-05) "
+        "| pass: 2 amber, 4 green (p 0.2) |"
     )
+    assert lines[2].endswith("| 2 : 2, the same seeds | 2 : 2, other seeds |")
+
+
+def test_another_break_leaves_the_runs_of_a_break_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    source = Path(breaks.__file__).with_name("patches.py").read_text(encoding="utf-8")
+    texts = {
+        "as it is": source,
+        "another break": source.replace(
+            '    "nothing": Break', '    "new": Break("new", True, _nothing),\n    "nothing": Break'
+        ),
+        "another factor": source.replace("_rate(3.0)", "_rate(4.0)"),
+        "another patch": source.replace("np.roll(pred, 1", "np.roll(pred, 2"),
+    }
+    found = {}
+    for name, text in texts.items():
+        (tmp_path / "patches.py").write_text(text, encoding="utf-8")
+        monkeypatch.setattr(breaks, "__file__", str(tmp_path / "breaks.py"))
+        found[name] = breaks._fingerprint("rate-higher")
+    assert found["as it is"] == found["another break"]
+    assert len(set(found.values())) == 3
 
 
 def test_every_break_is_told_apart() -> None:
