@@ -86,7 +86,7 @@ def test_the_worked_example_of_the_readme(place: Place) -> None:
         assert answer.code == 0, answer.err
         said += answer.err
     assert "16 done, 0 failed" in said
-    assert "pass: 64 green" in said
+    assert "pass: 68 green" in said
     models = {record.spec.model for record in place.store.records()}
     assert models == {"MyFusion", "LF-DNN"}
     page = (place.reports / "my-suite" / "index.html").read_text(encoding="utf-8")
