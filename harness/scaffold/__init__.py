@@ -10,11 +10,14 @@ from importlib import resources
 from pathlib import Path
 from typing import IO
 
+from harness import models as registry
+from harness import suites
 from harness.data import load_definition
 from harness.data import shipped as shipped_datasets
 from harness.disk import replace_file
 from harness.errors import InputError, StoreError
 from harness.metrics import metrics_for
+from harness.models import plugins as plugin_files
 
 __all__ = ["new_dataset", "new_model", "new_suite"]
 
@@ -28,11 +31,12 @@ def new_model(name: str, folder: Path) -> list[Path]:
     Raises
     ------
     InputError
-        If the name cannot be one, or a file is there already.
+        If the name cannot be one or is taken by what ships with the harness, or a file is there already.
     StoreError
         If the folder cannot be written.
     """
     module = _module(name)
+    _free(name, registry.names(), "model")
     kind = "".join(part[:1].upper() + part[1:] for part in re.split(r"[._-]+", name) if part)
     test = f"test_model_{module}.py"
     known = {"CLASS": kind, "FILE": f"{module}.py", "TEST": test}
@@ -42,6 +46,7 @@ def new_model(name: str, folder: Path) -> list[Path]:
 def new_dataset(name: str, folder: Path) -> list[Path]:
     """Write a data set's definition and its test; raises as `new_model`."""
     file, test = f"{name}.yaml", f"test_dataset_{_module(name)}.py"
+    _free(name, shipped_datasets(), "data set")
     return _write(name, folder, {file: "dataset.yaml.txt", test: "test_dataset.py.txt"}, {"FILE": file})
 
 
@@ -53,8 +58,16 @@ def new_suite(
     datasets: Sequence[str] = ("synthetic",),
     plugins: Sequence[Path] = (),
 ) -> list[Path]:
-    """Write a suite and its test; it names data sets and plug-ins as seen from its folder. Raises as `new_model`."""
+    """Write a suite and its test; it names data sets and plug-ins as seen from its folder.
+
+    Raises as `new_model`, and where a model is neither built in nor in a plug-in.
+    """
     file, test = f"{name}.yaml", f"test_suite_{_module(name)}.py"
+    _free(name, suites.shipped(), "suite")
+    brought = {entry.name for path in plugins for entry in plugin_files.load(path).entries}
+    for model in models:
+        if model not in brought:
+            registry.entry(model)
     told = [one if one in shipped_datasets() else _from(folder, Path(one)) for one in datasets]
     named = ", ".join(_from(folder, path) for path in plugins)
     known = {
@@ -86,6 +99,13 @@ def _from(folder: Path, path: Path) -> str:
     if not path.exists():
         raise InputError("there is no such file", where=str(path), hint="write it first, or mend the path")
     return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
+
+
+def _free(name: str, taken: Sequence[str], what: str) -> None:
+    if name in taken:
+        raise InputError(
+            f"a {what} of the name {name!r} ships with the harness", where="NAME", hint="choose another name"
+        )
 
 
 def _module(name: str) -> str:

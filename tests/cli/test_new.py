@@ -56,7 +56,12 @@ def test_nothing_is_overwritten_and_names_are_checked() -> None:
     refused(ask("new", "model", "Mine"), "there already", "mine.py")
     assert Path("mine.py").read_text(encoding="utf-8") == before
     refused(ask("new", "model", "7up"), "cannot be a name")
-    refused(ask("new", "suite", "s", "--plugins", "gone.py"), "no such file", "gone.py")
+    refused(ask("new", "model", "TFN"), "a model of the name 'TFN' ships", "another name")
+    refused(ask("new", "dataset", "mosei"), "a data set of the name 'mosei' ships")
+    refused(ask("new", "suite", "paper"), "a suite of the name 'paper' ships")
+    refused(ask("new", "suite", "s", "--plugins", "gone.py"), "the plug-in is not there", "gone.py")
+    refused(ask("new", "suite", "s", "--plugins", "mine.py", "--models", "Mine,TFNN"), "'TFNN'", "did you mean 'TFN'?")
+    assert not Path("s.yaml").exists()
     refused(ask("new", "dataset", "../x"), "cannot be a name")
     Path("file").write_text("", encoding="utf-8")
     refused(ask("new", "dataset", "x", "--out", "file/below"), "cannot write the file")
