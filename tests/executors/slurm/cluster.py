@@ -74,6 +74,14 @@ class Cluster:
     def call(*command: str) -> str:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE).stdout
 
+    def cut(self) -> None:
+        """Let the node fail, and come back."""
+        self.call("scontrol", "update", f"NodeName={self.node}", "State=DOWN", "Reason=test")
+        back = ("scontrol", "update", f"NodeName={self.node}", "State=RESUME")
+        done = subprocess.run(back, capture_output=True, text=True, timeout=PATIENCE)
+        # On a slow machine the node may have registered again by itself: then there is nothing to resume.
+        assert done.returncode == 0 or "Invalid node state" in done.stderr, done.stderr
+
     def wait_until_idle(self) -> None:
         """Wait until nothing runs and the node takes jobs."""
         end = time.monotonic() + PATIENCE

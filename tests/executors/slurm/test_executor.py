@@ -154,8 +154,7 @@ def test_what_a_failing_node_cut_is_submitted_again(place: Place, cluster: Clust
     def observe(event: Event) -> None:
         place.events.append(event)
         if isinstance(event, Progress) and "pid" in event.info:
-            cluster.call("scontrol", "update", f"NodeName={cluster.node}", "State=DOWN", "Reason=test")
-            cluster.call("scontrol", "update", f"NodeName={cluster.node}", "State=RESUME")
+            cluster.cut()
 
     # Slurm would queue it again by itself.
     executor = replace(place.executor, target=STUBS + "hangs_at_first", extra={"no-requeue": True})
