@@ -105,7 +105,7 @@ def _check(spec: RunSpec, features: Features) -> None:
         _has_part(original, site.path)
     straight = prepare(spec, features.folder, "cpu")
     _has_outputs(straight, 1 if spec.task == "regression" else 3)
-    reached = _train(straight, _EPOCHS)
+    reached = reached_in_training(straight, _EPOCHS)
     trained = {id(p) for group in straight.recipe.optimizer.param_groups for p in group["params"]}
     for name, parameter in straight.model.named_parameters():
         if parameter.requires_grad and id(parameter) in trained and name not in reached:
@@ -147,7 +147,8 @@ def _has_part(run: Prepared, path: str) -> None:
         ) from error
 
 
-def _train(run: Prepared, epochs: int) -> set[str]:
+def reached_in_training(run: Prepared, epochs: int) -> set[str]:
+    """Train for some epochs and return the names of the parameters that a gradient reached."""
     reached: set[str] = set()
     learn = run.recipe.train_batch
 

@@ -159,7 +159,8 @@ class _Cell:
         why = row.why
         if seeds := self._rescored(sample):
             named = listing([str(seed) for seed in seeds])
-            why = f"the same predictions score otherwise (seed {named}): the metric's code has changed"
+            why = f"the same predictions score otherwise (seed {named}): the metric's code has changed; mend it, or "
+            why += "write the baseline anew"
         return replace(row, exact=self._exactness(sample.shared, old, values), rescored=bool(seeds), why=why)
 
     def _rescored(self, sample: Sample) -> list[int]:

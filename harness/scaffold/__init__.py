@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import os
 import re
+import sys
 from collections.abc import Mapping, Sequence
-from importlib import resources
+from importlib import metadata, resources
 from pathlib import Path
 from typing import IO
 
@@ -37,6 +38,12 @@ def new_model(name: str, folder: Path) -> list[Path]:
     """
     module = _module(name)
     _free(name, registry.names(), "model")
+    if module in sys.stdlib_module_names or module in metadata.packages_distributions():
+        raise InputError(
+            f"a file {module}.py would stand in the way of the Python package {module}",
+            where="NAME",
+            hint="choose another name",
+        )
     kind = "".join(part[:1].upper() + part[1:] for part in re.split(r"[._-]+", name) if part)
     test = f"test_model_{module}.py"
     known = {"CLASS": kind, "FILE": f"{module}.py", "TEST": test}

@@ -101,7 +101,7 @@ def drift(reference: ArrayLike, new: ArrayLike, *, paired: bool) -> Drift:
     if constant := _constant(np.concatenate([old - old.mean(), now - now.mean()]), difference, old, now):
         return constant
     method: DriftMethod = "prediction limit" if m == 1 else "pooled t"
-    by_welch = bool(_two_sample(old, now)[3])
+    by_welch = bool(_two_sample(old, now)[1])
     p_worse, p_better = (two_sample_p(old, now, better=better) for better in (False, True))
     return Drift("Welch t" if by_welch else method, n, m, difference, (_parts(old, now),), p_worse, p_better)
 
@@ -228,64 +228,51 @@ def _skewed_table(n: int, m: int) -> tuple[FloatArray, FloatArray]:
     return np.log(np.minimum(shares, 1.0)), np.log(p[kept])
 
 
-def _two_sample(old: FloatArray, now: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, NDArray[np.bool_]]:
-    """Return p of the new ones being worse, standard error, degrees of freedom, and where Welch's t was taken.
+def _t_tests(old: FloatArray, now: FloatArray) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
+    """Return what the t tests of samples along the last axis are made of.
 
-    Samples lie along the last axis.
+    Returns
+    -------
+    errors, dfs : array, shape (k, ...)
+        Standard errors of the difference and degrees of freedom: of the pooled and of Welch's test (k = 2), or of the
+        prediction limit of one new run (k = 1).
+    differ : array of bool, shape (...)
+        Where the spreads are so different that Welch's test has to reject as well.
     """
     n, m = old.shape[-1], now.shape[-1]
-    difference = now.mean(-1) - old.mean(-1)
     spread = old.var(-1, ddof=1)
     if m == 1:
         error = np.sqrt(spread * (1 + 1 / n))
-        p = special.stdtr(n - 1, difference / error)
-        return p, error, np.full_like(error, n - 1), np.zeros(error.shape, dtype=bool)
+        return error[None], np.full_like(error, n - 1)[None], np.zeros(error.shape, dtype=bool)
     other = now.var(-1, ddof=1)
     pooled = np.sqrt(((n - 1) * spread + (m - 1) * other) / (n + m - 2) * (1 / n + 1 / m))
-    p = special.stdtr(n + m - 2, difference / pooled)
     a, b = spread / n, other / m
     with np.errstate(divide="ignore", invalid="ignore"):
         df = (a + b) ** 2 / (a**2 / (n - 1) + b**2 / (m - 1))
-        welch = special.stdtr(df, difference / np.sqrt(a + b))
-    demanded = (np.maximum(spread, other) > _RATIO * np.minimum(spread, other)) & (welch > p)
-    return (
-        np.where(demanded, welch, p),
-        np.where(demanded, np.sqrt(a + b), pooled),
-        np.where(demanded, df, n + m - 2),
-        demanded,
-    )
+    differ = np.maximum(spread, other) > _RATIO * np.minimum(spread, other)
+    return np.stack([pooled, np.sqrt(a + b)]), np.stack([np.full_like(df, n + m - 2), df]), differ
+
+
+def _two_sample(old: FloatArray, now: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Return p of the new ones being worse, and where it is Welch's. Samples lie along the last axis."""
+    errors, dfs, differ = _t_tests(old, now)
+    p = special.stdtr(dfs, (now.mean(-1) - old.mean(-1)) / errors)
+    by_welch = differ & (p[-1] > p[0])
+    return np.where(by_welch, p[-1], p[0]), by_welch
 
 
 def _bounds(old: FloatArray, now: FloatArray, level: float) -> FloatArray:
     """Return the loss at which the t tests of samples along the last axis reject, all that have to."""
-    n, m = old.shape[-1], now.shape[-1]
-    spread = old.var(-1, ddof=1)
-    if m == 1:
-        single: FloatArray = np.sqrt(spread * (1 + 1 / n)) * -special.stdtrit(n - 1, level)
-        return single
-    other = now.var(-1, ddof=1)
-    pooled = np.sqrt(((n - 1) * spread + (m - 1) * other) / (n + m - 2) * (1 / n + 1 / m))
-    bound: FloatArray = pooled * -special.stdtrit(n + m - 2, level)
-    a, b = spread / n, other / m
-    df = (a + b) ** 2 / (a**2 / (n - 1) + b**2 / (m - 1))
-    welch = np.sqrt(a + b) * -special.stdtrit(df, level)
-    differ = np.maximum(spread, other) > _RATIO * np.minimum(spread, other)
-    return np.where(differ, np.maximum(bound, welch), bound)
+    errors, dfs, differ = _t_tests(old, now)
+    bounds = errors * -special.stdtrit(dfs, level)
+    bound: FloatArray = np.where(differ, bounds.max(axis=0), bounds[0])
+    return bound
 
 
 def _parts(old: FloatArray, now: FloatArray) -> Parts:
     """Return standard error and degrees of freedom of all t tests that have to reject before a loss counts."""
-    n, m = old.size, now.size
-    spread = float(old.var(ddof=1))
-    if m == 1:
-        return ((float(np.sqrt(spread * (1 + 1 / n))), n - 1.0),)
-    other = float(now.var(ddof=1))
-    pooled = float(np.sqrt(((n - 1) * spread + (m - 1) * other) / (n + m - 2) * (1 / n + 1 / m)))
-    parts = [(pooled, n + m - 2.0)]
-    if max(spread, other) > _RATIO * min(spread, other):
-        a, b = spread / n, other / m
-        parts.append((float(np.sqrt(a + b)), (a + b) ** 2 / (a**2 / (n - 1) + b**2 / (m - 1))))
-    return tuple(parts)
+    errors, dfs, differ = _t_tests(old, now)
+    return tuple(zip(errors.tolist(), dfs.tolist(), strict=True))[: 2 if differ else 1]
 
 
 def _paired(old: FloatArray, now: FloatArray) -> Drift:
@@ -301,7 +288,7 @@ def _paired(old: FloatArray, now: FloatArray) -> Drift:
     if constant := _constant(deltas - deltas.mean(), difference, old, now):
         return constant
     error = float(deltas.std(ddof=1) / np.sqrt(n))
-    pooled, _, _, by_welch = (float(part) for part in _two_sample(old, now))
+    pooled, by_welch = (float(part) for part in _two_sample(old, now))
     pairs = [float(special.stdtr(n - 1, sign * difference / error)) for sign in (1, -1)]
     strangers = [pooled, float(_two_sample(-old, -now)[0])]
     worse, better = (min(1.0, 2 * min(p, q)) for p, q in zip(pairs, strangers, strict=True))

@@ -57,6 +57,8 @@ def test_nothing_is_overwritten_and_names_are_checked() -> None:
     assert Path("mine.py").read_text(encoding="utf-8") == before
     refused(ask("new", "model", "7up"), "cannot be a name")
     refused(ask("new", "model", "TFN"), "a model of the name 'TFN' ships", "another name")
+    refused(ask("new", "model", "torch"), "stand in the way of the Python package torch", "another name")
+    refused(ask("new", "model", "Random"), "the Python package random")
     refused(ask("new", "dataset", "mosei"), "a data set of the name 'mosei' ships")
     refused(ask("new", "suite", "paper"), "a suite of the name 'paper' ships")
     refused(ask("new", "suite", "s", "--plugins", "gone.py"), "the plug-in is not there", "gone.py")

@@ -87,7 +87,7 @@ def test_a_run_s_id_tells_plug_ins_apart_and_built_in_models_keep_theirs(mine: P
         ('tasks=("regression", "classification")', 'tasks=("ranking",)', "which may be regression and classification"),
         ('    "vision": Site(', '    "seen": Site(', "where its extractor of vision sits"),
         ('"vision": "Linear"}', '"seen": "Linear"}', "what reads vision first"),
-        ("class Mine(", "class Mine(((", "cannot be read"),
+        ("class MineModel(", "class MineModel(((", "cannot be read"),
     ],
 )
 def test_what_is_wrong_with_a_plug_in_is_said(mine: Path, old: str, new: str, words: str) -> None:

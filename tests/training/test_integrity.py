@@ -14,6 +14,7 @@ import torch
 
 from harness import models
 from harness.data import Features, load_definition, locate, open_features
+from harness.plugin import reached_in_training
 from harness.spec import VARIANTS, RunSpec, Task, Variant
 from harness.training.loop import evaluate
 from harness.training.run import Observation, Prepared, prepare
@@ -83,31 +84,13 @@ def test_integrity(
     assert {m: spec.data.shapes.widths[m] for m in WIDTHS[dataset]} == WIDTHS[dataset]  # type: ignore[index]
     straight = prepare(spec, features.folder, "cpu")
     epochs = EPOCHS.get(model, 2)
-    reached = train(straight, epochs)
+    reached = reached_in_training(straight, epochs)
     check_what_is_trained(straight, reached, model)
     check_evaluation(straight, spec)
     stopped = prepare(spec, features.folder, "cpu")
     check_resuming(stopped, straight, prepare(spec, features.folder, "cpu"))
     del straight, stopped
     check_learning(prepare(spec, features.folder, "cpu"))
-
-
-def train(run: Prepared, epochs: int) -> set[str]:
-    """Train for some epochs and return the names of the parameters that a gradient reached."""
-    reached: set[str] = set()
-    learn = run.recipe.train_batch
-
-    def watched(batch: Any) -> float:
-        loss = learn(batch)
-        for name, parameter in run.model.named_parameters():
-            if name not in reached and parameter.grad is not None and bool(parameter.grad.any()):
-                reached.add(name)
-        return loss
-
-    run.recipe.train_batch = watched  # type: ignore[method-assign]
-    for _ in range(epochs):
-        run.trainer.one_epoch()
-    return reached
 
 
 def check_what_is_trained(run: Prepared, reached: set[str], model: str) -> None:
